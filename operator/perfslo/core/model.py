@@ -1,0 +1,307 @@
+"""The values that flow through one cycle, each frozen, each with a `why` a person can read.
+
+    Observation -> Diagnosis -> Plan -> Change -> Verdict -> Memory'
+
+Times are Unix seconds as the caller's clock gave them; nothing in the core reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from perfslo.core.timescale import TimeScale
+
+# --- what was seen -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A finite number that was measured, and how old its newest sample is (by the source's own clock)."""
+
+    value: float
+    age_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoTraffic:
+    """The series exist and are fresh, but nothing happened in the window: a known zero, not an unknown."""
+
+    age_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no usable answer: no series, NaN, Inf, negative, or the source is unwell. `reason` is CamelCase."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The newest sample is older than two scrape intervals: what it says may no longer be true."""
+
+    age_seconds: float
+
+
+Signal = Value | NoTraffic | Missing | Stale
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Requests of one window by duration, as cumulative counts (not rates), ready pods of all versions together."""
+
+    upper_bounds_seconds: tuple[float, ...]
+    """Ascending; the last one is infinity."""
+    counts: tuple[float, ...]
+    """Cumulative: `counts[i]` requests took at most `upper_bounds_seconds[i]`; the last one is the total."""
+    age_seconds: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.counts[-1]
+
+
+LatencyReading = Histogram | NoTraffic | Missing | Stale
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """The pods of one target, from watches. `desired` is what the scale's spec says, `ordered` ones included."""
+
+    desired: int
+    ready: int
+    starting: int = 0
+    """Scheduled, not ready yet."""
+    pending: int = 0
+    """Not scheduled (no room in the cluster)."""
+    youngest_ready_age_seconds: float | None = None
+    startup_seconds: float | None = None
+    """90th percentile of created -> ready over the pods seen so far; None when no start was seen."""
+    version: str = ""
+    """Names the workload's version (hash of its pod template); "" when it cannot be told."""
+    rolling_out: bool = False
+    cpu_request_cores: float | None = None
+    """Per pod; None when a container has no request."""
+    cpu_limit_cores: float | None = None
+    memory_request_bytes: float | None = None
+    memory_limit_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that one cycle knows about one SLO's workload."""
+
+    time: float
+    scale: TimeScale
+    replicas: Replicas
+    latency: Mapping[str, LatencyReading]
+    """By objective name, latency objectives only, over `scale.window_seconds`."""
+    completions_per_second: Signal
+    """Requests that finished, over the short window (`scale.short_window_seconds`)."""
+    in_flight: Signal
+    """Requests being served or queued now, all pods; Missing when the service has no such gauge."""
+    error_ratio: Signal
+    """Failed share of requests, 0..1, over `scale.window_seconds`."""
+    cpu_cores: Signal = Missing("NotMeasured")
+    cpu_throttled_ratio: Signal = Missing("NotMeasured")
+    """Throttled share of CFS periods, 0..1."""
+    memory_bytes: Signal = Missing("NotMeasured")
+    source_problem: Missing | None = None
+    """Set when the whole metrics source is unwell (common mode): everything is held."""
+
+
+# --- what it means -----------------------------------------------------------------------------------------------
+
+
+class Bottleneck(StrEnum):
+    HEALTHY = "Healthy"
+    OVERPROVISIONED = "Overprovisioned"
+    SATURATED = "Saturated"
+    OVERLOADED = "Overloaded"
+    CPU_THROTTLED = "CpuThrottled"
+    MEMORY_PRESSURE = "MemoryPressure"
+    BACKEND_SKEW = "BackendSkew"
+    CACHE_COLD = "CacheCold"
+    CONNECTION_POOL_BOUND = "ConnectionPoolBound"
+    DEPENDENCY_BOUND = "DependencyBound"
+    DEPENDENCY_SATURATED_BY_US = "DependencySaturatedByUs"
+    QUEUE_BACKLOG = "QueueBacklog"
+    WARMING_UP = "WarmingUp"
+    ROLLOUT_REGRESSION = "RolloutRegression"
+    FAST_FAILING = "FastFailing"
+    NODE_PRESSURE = "NodePressure"
+    UNREACHABLE_TARGET = "UnreachableTarget"
+    NO_TRAFFIC = "NoTraffic"
+    INSUFFICIENT_DATA = "InsufficientData"
+    UNKNOWN = "Unknown"
+
+
+class Confidence(StrEnum):
+    HIGH = "High"
+    MEDIUM = "Medium"
+    LOW = "Low"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One number a diagnosis rests on, as a person would quote it: name "load per pod", text "14.2/s"."""
+
+    name: str
+    text: str
+    age_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveReading:
+    """One objective against what was measured. Unknown values are None, never zero."""
+
+    name: str
+    current: float | None
+    """In the objective's own unit (seconds, ratio, per second); None when unknown."""
+    threshold: float
+    met: bool | None
+    bad_ratio: float | None = None
+    """Latency objectives: share of requests slower than the threshold or failed."""
+    bad_ratio_low: float | None = None
+    bad_ratio_high: float | None = None
+    """Ends of the interval that counts and bucket edges leave open."""
+    allowed_bad_ratio: float | None = None
+    samples: float = 0.0
+    note: str = ""
+    """E.g. which bucket to add, or why it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    bottleneck: Bottleneck
+    why: str
+    objectives: tuple[ObjectiveReading, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    confidence: Confidence = Confidence.LOW
+    forbidden: Mapping[str, str] = field(default_factory=dict)
+    """Levers (and directions, "replicas:up") that must not be pulled now, each with its reason."""
+
+    @property
+    def slo_met(self) -> bool | None:
+        """False when any objective is broken; None when none is broken but some are unknown."""
+        verdicts = [o.met for o in self.objectives]
+        if False in verdicts:
+            return False
+        return None if not verdicts or None in verdicts else True
+
+
+# --- what to do, what was done, and whether it helped ----------------------------------------------------------
+
+
+class ActionKind(StrEnum):
+    TRACKING = "Tracking"
+    """Follows load: never blocked, judged by the model's residual."""
+    INTERVENTION = "Intervention"
+    """An experiment with a prediction and a verdict; one in flight for a workload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    lever: str
+    current: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ordered steps; empty when nothing is to be done. `why` is the cycle's one sentence for this SLO."""
+
+    why: str
+    steps: tuple[Step, ...] = ()
+    kind: ActionKind = ActionKind.TRACKING
+    proposed_replicas: int | None = None
+    """What the law asked for before any limit; None when it had no basis to ask."""
+    final_replicas: int | None = None
+    limited_by: tuple[str, ...] = ()
+    """CamelCase names of the limits that changed the proposal, in the order they bit."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """The numbers behind the proposal: load, forecast, capacity (low, median), margin, ..."""
+
+
+class ChangeResult(StrEnum):
+    APPLIED = "Applied"
+    RECOMMENDED = "Recommended"
+    """Decided, but the mode says to touch nothing."""
+    REFUSED = "Refused"
+    """The world would not have it: lost race, conflict, denied. `why` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of a plan's step."""
+
+    decision_id: str
+    time: float
+    step: Step
+    result: ChangeResult
+    why: str
+
+
+class Outcome(StrEnum):
+    IMPROVED = "Improved"
+    NO_EFFECT = "NoEffect"
+    WORSE = "Worse"
+    INCONCLUSIVE = "Inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    decision_id: str
+    outcome: Outcome
+    why: str
+
+
+# --- who is meant ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """A scale target; its namespace is the SLO's own."""
+
+    group: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherWriter:
+    """Somebody else who writes the same field, and what the user can do about it."""
+
+    kind: str
+    name: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A scale target as the watches show it."""
+
+    ref: TargetRef
+    uid: str
+    replicas: Replicas
+    pod_workloads: frozenset[str]
+    """The workload names that its pods' names give (see promql.workload_label): how its series are found."""
+    other_writers: tuple[OtherWriter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetProblem:
+    """Why a target cannot be acted on: reason is CamelCase, message says what to do."""
+
+    reason: str
+    message: str
+
+
+JSON = dict[str, Any]

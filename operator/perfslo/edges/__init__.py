@@ -1,0 +1,1 @@
+"""The world outside: Kubernetes, Prometheus, HTTP, time."""

@@ -1,0 +1,1 @@
+"""The hands: one module for each kind of object a lever changes."""

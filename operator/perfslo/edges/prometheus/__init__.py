@@ -1,0 +1,1 @@
+"""Prometheus: one adapter around its client, one source an administrator defined."""

@@ -1,0 +1,110 @@
+"""What the administrator decides, read once at start from one YAML file (the chart's ConfigMap).
+
+Every default says why it has its number. SLO authors cannot reach any of this: sources, kinds and levers
+are the administrator's (an author who could name a URL could make the operator call it).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from perfslo.errors import ConfigurationError
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+
+class ScaleKind(_Frozen):
+    """A kind whose /scale may be written. RBAC and the admission policy are rendered from the same list."""
+
+    group: str
+    version: str
+    kind: str
+    resource: str
+    """The plural, as in URLs."""
+
+
+DEPLOYMENT = ScaleKind(group="apps", version="v1", kind="Deployment", resource="deployments")
+STATEFUL_SET = ScaleKind(group="apps", version="v1", kind="StatefulSet", resource="statefulsets")
+
+
+class Matcher(_Frozen):
+    """One label matcher that the administrator puts on every selector of a source."""
+
+    label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+    op: Annotated[str, Field(pattern=r"^(=|!=|=~|!~)$")] = "="
+    value: str
+
+
+class Source(_Frozen):
+    """A Prometheus (or anything that speaks its query API)."""
+
+    address: Annotated[str, Field(pattern=r"^https?://")]
+    matchers: tuple[Matcher, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    """Who may use it; empty means every watched namespace."""
+    timeout_seconds: float = 5.0
+    """A third of the default cycle: a slow source must not eat the time in which to hold safely."""
+    max_response_bytes: int = 32 * 1024 * 1024
+    """36,000 bucket series answer in about 1.2 MiB; this leaves room for a big cluster and none for an accident."""
+    bearer_token_file: Path | None = None
+    """Re-read at each query, so that a rotated token is used at once."""
+    ca_file: Path | None = None
+
+
+class Lease(_Frozen):
+    """client-go's defaults; their ratio tolerates clocks that run at rates 1.5 x apart."""
+
+    name: str = "perfslo"
+    duration_seconds: float = 15.0
+    renew_deadline_seconds: float = 10.0
+    retry_period_seconds: float = 2.0
+
+
+class Settings(_Frozen):
+    namespace: str = "perfslo-system"
+    """Where the operator itself lives: its Lease and nothing else."""
+    watch_namespaces: tuple[str, ...] = ()
+    """Empty means the whole cluster."""
+    cycle_seconds: float = Field(default=15.0, ge=0.5, le=300.0)
+    """HPA's sync period: users' expectations and most scrape intervals are built around it."""
+    resync_seconds: float = 60.0
+    """How long a ghost (an object whose deletion the watch missed) can live."""
+    levers: tuple[str, ...] = ("replicas",)
+    scale_kinds: tuple[ScaleKind, ...] = (DEPLOYMENT, STATEFUL_SET)
+    sources: dict[str, Source] = {}
+    presets_dir: Path | None = None
+    """The administrator's own presets, beside the built-in ones."""
+    lease: Lease = Lease()
+    port: int = 8080
+    status_writes_per_second: float = 5.0
+    """Ten thousand SLOs must not flood the API server; ten look live."""
+    release_grace_seconds: float = 60.0
+    """A deleted SLO's levers are released after this: `kubectl replace --force` deletes and creates."""
+    log_level: str = "info"
+
+    def scale_kind(self, api_version: str, kind: str) -> ScaleKind | None:
+        """The enabled kind an author's reference means, or None."""
+        group = api_version.partition("/")[0] if "/" in api_version else ""
+        return next((k for k in self.scale_kinds if (k.group, k.kind) == (group, kind)), None)
+
+
+def load(path: Path) -> Settings:
+    """Read and check the settings file.
+
+    Raises:
+        ConfigurationError: the file cannot be read or does not fit; the message names the field.
+    """
+    try:
+        return Settings.model_validate(yaml.safe_load(path.read_text()) or {})
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"cannot read settings from {path}: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"settings in {path}: {problems}") from error
