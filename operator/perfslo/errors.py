@@ -6,12 +6,16 @@
     │   ├── SourceUnreachable    refused, timed out, TLS, DNS
     │   ├── SourceRejected       it answered, and said no (401, 403, 4xx, bad query)
     │   └── SourceUnwell         5xx, wrong content, truncated, too large, partial
-    ├── WriteRefused             the API server would not have a write: lost race, gone, denied
-    │   ├── LostRace             what was tested in the same request had changed
-    │   └── Denied               RBAC or admission said no
+    ├── ApiError                 the Kubernetes API server did not do what was asked
+    │   ├── ApiUnavailable       refused, timed out, 429, 5xx: ask again later
+    │   ├── Expired              410, the resourceVersion is too old: list again
+    │   └── WriteRefused         it would not have a write (a read meets NotFound and Denied, too)
+    │       ├── LostRace         what was tested in the same request had changed
+    │       ├── NotFound         it is gone, or its kind is not served
+    │       └── Denied           RBAC or admission said no
     └── NotLeading               the lease no longer holds: nothing may be written
 
-Messages never carry a response's body, a URL with a query, or a credential.
+Messages never carry a source's response, a URL with a query, or a credential.
 """
 
 from __future__ import annotations
@@ -43,12 +47,33 @@ class SourceUnwell(SourceError):
     reason = "PrometheusUnwell"
 
 
-class WriteRefused(PerfsloError):
+class ApiError(PerfsloError):
+    reason = "ApiError"
+
+
+class ApiUnavailable(ApiError):
+    reason = "ApiUnavailable"
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """What the server asked for; 0 when it did not say."""
+
+
+class Expired(ApiError):
+    reason = "Expired"
+
+
+class WriteRefused(ApiError):
     reason = "WriteRefused"
 
 
 class LostRace(WriteRefused):
     reason = "LostRace"
+
+
+class NotFound(WriteRefused):
+    reason = "NotFound"
 
 
 class Denied(WriteRefused):
