@@ -1,0 +1,44 @@
+"""/livez, /readyz and /metrics, on leaders and standbys alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+
+@dataclass(frozen=True)
+class Health:
+    """Each returns what is wrong, or None."""
+
+    alive: Callable[[], str | None]
+    ready: Callable[[], str | None]
+
+
+async def serve(port: int, health: Health, metrics: CollectorRegistry) -> web.AppRunner:
+    """Start serving on all addresses; the caller cleans the returned runner up."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return _answer(health.alive())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(health.ready())
+
+    async def exposition(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    application = web.Application()
+    application.add_routes(
+        [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)],
+    )
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner
+
+
+def _answer(problem: str | None) -> web.Response:
+    return web.Response(text=(problem or "ok") + "\n", status=503 if problem else 200)
