@@ -9,7 +9,6 @@ import signal
 import sys
 
 from aiohttp import web
-from prometheus_client import disable_created_metrics
 
 from demo.app.service import Service
 from demo.app.settings import BehaviourFile, Server
@@ -54,7 +53,6 @@ async def _terminated() -> None:
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    disable_created_metrics()
     try:
         server = Server.from_environment(os.environ)
     except ValueError as error:

@@ -28,7 +28,7 @@ class Server:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Server:
-        """Reads PORT, WORKERS, QUEUE_LIMIT, DRAIN_SECONDS and BEHAVIOUR_FILE; ValueError names the one that is wrong."""
+        """Reads PORT, WORKERS, QUEUE_LIMIT, DRAIN_SECONDS, BEHAVIOUR_FILE; a wrong one is named in a ValueError."""
         path = environ.get("BEHAVIOUR_FILE")
         return cls(
             port=int(_number(environ, "PORT", cls.port, at_least=1)),
@@ -68,7 +68,7 @@ class Behaviour:
 
 
 class BehaviourFile:
-    """The behaviour in force: follows a file (a mounted ConfigMap) and keeps the last good one when the file is wrong."""
+    """The behaviour in force: follows a mounted file and keeps the last good one while the file is wrong."""
 
     def __init__(self, path: Path | None) -> None:
         self.current = Behaviour()

@@ -33,7 +33,10 @@ class Segment:
 
 
 def parse(text: str, scale: float = 1.0) -> list[Segment]:
-    """Reads a rate file, its rates multiplied by `scale` and rounded to 0.01; ValueError names the line and what to write there."""
+    """Reads a rate file, its rates multiplied by `scale` and rounded to 0.01.
+
+    ValueError names the line and says what to write there.
+    """
     rows = list(csv.reader(line for line in text.splitlines() if line and not line.startswith("#")))
     if not rows or rows[0] != HEADER:
         raise ValueError(f"a rate file starts with the line {','.join(HEADER)}")
@@ -43,7 +46,9 @@ def parse(text: str, scale: float = 1.0) -> list[Segment]:
     for (earlier, _), (later, _) in itertools.pairwise(steps):
         if later <= earlier:
             raise ValueError(f"the row at second {later:g} must come after second {earlier:g}")
-    return [Segment(start, until - start, round(rps * scale, 2)) for (start, rps), (until, _) in itertools.pairwise(steps)]
+    return [
+        Segment(start, until - start, round(rps * scale, 2)) for (start, rps), (until, _) in itertools.pairwise(steps)
+    ]
 
 
 def _step(row: list[str]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from demo.load.rates import Segment
 
 @dataclasses.dataclass
 class Second:
-    """One second of the replay: what was due in it, and the latencies of what has ended (a failure counts as the timeout)."""
+    """One second of the replay: what was due in it, and the latencies of what has ended (a failure: the timeout)."""
 
     rps: float = 0.0
     due: int = 0
@@ -35,8 +35,8 @@ class Second:
 class Tally:
     """Results of a replay of `segments`, judged against `threshold_seconds`.
 
-    **Over** means bad for the user: failed, timed out, or slower than the threshold. A request without an answer is over
-    as soon as it is older than the threshold, so a second may be judged once it lies further back than that.
+    **Over** means bad for the user: failed, timed out, or slower than the threshold. A request without an answer is
+    over as soon as it is older than the threshold, so a second may be judged once it lies further back than that.
     """
 
     def __init__(self, segments: Sequence[Segment], threshold_seconds: float, timeout_seconds: float) -> None:
