@@ -1,0 +1,1 @@
+"""The resources a user writes, and what is generated from them."""
