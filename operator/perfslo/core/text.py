@@ -1,0 +1,36 @@
+"""Numbers as people write them: the same words in conditions, Events, logs and columns."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def seconds(value: float) -> str:
+    """A response time or delay: 41ms, 312ms, 1.24s, 95s, 12m."""
+    if value < 0.01:
+        return f"{value * 1000:.1f}ms"
+    if value < 1:
+        return f"{value * 1000:.0f}ms"
+    if value < 10:
+        return f"{value:.2f}s"
+    return f"{value:.0f}s" if value < 600 else f"{value / 60:.0f}m"
+
+
+def percent(ratio: float) -> str:
+    """A share: 0.2%, 7.5%, 71%."""
+    return f"{ratio * 100:.1f}%" if abs(ratio) < 0.1 else f"{ratio * 100:.0f}%"
+
+
+def rate(per_second: float) -> str:
+    """Requests a second, without the unit: 0.4, 52.3, 1204."""
+    return f"{per_second:.1f}" if per_second < 100 else f"{per_second:.0f}"
+
+
+def timestamp(unix_seconds: float) -> str:
+    """RFC 3339 in UTC to the second, as Kubernetes writes metav1.Time."""
+    return datetime.fromtimestamp(int(unix_seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix_seconds(timestamp_text: str) -> float:
+    """The reverse of `timestamp`. Raises ValueError."""
+    return datetime.fromisoformat(timestamp_text).timestamp()
