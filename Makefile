@@ -1,0 +1,116 @@
+# What a contributor does, by name: `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
+
+PYTHON ?= python3
+# An expression for pytest's -k: make test-cluster K=recommend
+K ?=
+# Cluster tests mostly wait, so there may be more of them at once than cores.
+WORKERS ?= 4
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+STAMP := .venv/.installed
+CLUSTER := $(PYTHON) dev/cluster/cluster.py
+CLUSTER_TESTS := $(BIN)/pytest -m cluster -n $(WORKERS) --dist loadgroup --junitxml .out/junit-cluster.xml $(if $(K),-k "$(K)")
+GENERATED := crds docs/reference.md helm/perfslo/files
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+##@ Start
+
+.PHONY: help
+help: ## Explain the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: install
+install: $(STAMP) ## The project and its tools in .venv, exactly as locked
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "perfslo needs Python 3.11 or later with its venv module: install it (Debian: apt-get install python3-venv)" >&2; \
+	  echo "or name another one: make install PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing the project and its tools into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --require-hashes --requirement requirements-dev.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: install ## A cluster, a service under load, and perfslo keeping its promise
+	$(BIN)/python demo/story.py
+
+.PHONY: demo-down
+demo-down: ## Remove every trace of the demo
+	$(CLUSTER) down
+
+##@ Check
+
+.PHONY: test
+test: install verify test-core ## Everything, on a real cluster too
+	@$(CLUSTER) status >/dev/null 2>&1 || trap '$(CLUSTER) down' EXIT; \
+	  $(CLUSTER) up; \
+	  $(CLUSTER) image; \
+	  $(CLUSTER_TESTS)
+
+.PHONY: test-core
+test-core: install ## What needs no server, in less than a minute
+	$(BIN)/pytest -m "not cluster" -n auto --dist worksteal --timeout 60 --junitxml .out/junit-core.xml
+
+.PHONY: test-cluster
+test-cluster: install cluster image ## Part of what runs on a real cluster: make test-cluster K=expr
+	$(CLUSTER_TESTS)
+
+.PHONY: test-long
+test-long: install cluster image ## What runs on a real cluster, at full length
+	PERFSLO_TEST_LONG=1 $(CLUSTER_TESTS)
+
+.PHONY: verify
+verify: install ## Regenerate, lint, check types and import contracts; fail on a difference
+	$(BIN)/python -m perfslo.api.crd --write
+	$(BIN)/python -m perfslo.api.reference --write
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@! command -v helm >/dev/null || helm lint --strict helm/perfslo
+	@changed=$$(git status --porcelain -- $(GENERATED)); \
+	if [ -n "$$changed" ]; then \
+	  git --no-pager diff -- $(GENERATED); \
+	  printf 'These are generated and differ from what is committed; commit them:\n%s\n' "$$changed" >&2; \
+	  exit 1; \
+	fi
+
+##@ Cluster
+
+.PHONY: cluster
+cluster: ## Bring up a bare local cluster and print its kubeconfig
+	$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove what it made
+	$(CLUSTER) down
+
+.PHONY: image
+image: ## Build the operator's image and load it into the local cluster
+	$(CLUSTER) image
+
+##@ Maintain
+
+.PHONY: lock
+lock: install ## Resolve the dependencies anew and pin them with hashes
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --only-build-deps --build-deps-for wheel --constraint requirements-dev.lock \
+	  --output-file requirements-build.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --output-file demo/requirements.txt demo/requirements.in
+
+.PHONY: clean
+clean: ## Remove what builds and tests left behind; .venv stays
+	rm -rf .out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +
