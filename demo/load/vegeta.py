@@ -48,7 +48,8 @@ async def attack(segment: Segment, url: str, timeout_seconds: float) -> AsyncIte
     )
     os.close(results_out)
     os.close(attack_out)
-    assert attacker.stdin is not None and encoder.stdout is not None  # both are pipes
+    assert attacker.stdin is not None
+    assert encoder.stdout is not None
     attacker.stdin.write(f"GET {url}\n".encode())
     attacker.stdin.close()
     async for line in encoder.stdout:
