@@ -1,0 +1,81 @@
+"""The operator's own metrics. Series of an SLO are made at scrape time, so they go when the SLO goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from perfslo import __version__
+from perfslo.core.model import Target
+from perfslo.core.status import Turn
+
+_SLO = ("namespace", "name")
+
+
+class Metrics:
+    def __init__(self, turns: Callable[[], Iterable[Turn]]) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.registry.register(_Turns(turns))
+        build = Gauge("perfslo_build_info", "Always 1; the version is in the label.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+        self.leading = Gauge("perfslo_leader", "1 while this process holds the Lease.", registry=self.registry)
+        self.actions = Counter(
+            "perfslo_actions_total",
+            "Changes decided, by lever, direction and what became of them.",
+            [*_SLO, "lever", "direction", "result"],
+            registry=self.registry,
+        )
+        self.cycle_seconds = Histogram(
+            "perfslo_cycle_duration_seconds",
+            "How long one cycle over all SLOs took.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
+            registry=self.registry,
+        )
+        self.cycle_errors = Counter(
+            "perfslo_cycle_errors_total", "SLOs whose turn failed by a fault of ours.", registry=self.registry
+        )
+        self.status_writes = Counter("perfslo_status_writes_total", "Statuses written.", registry=self.registry)
+
+
+class _Turns(Collector):
+    def __init__(self, turns: Callable[[], Iterable[Turn]]) -> None:
+        self._turns = turns
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        met = GaugeMetricFamily("perfslo_objective_met", "1 met, 0 missed; absent when unknown.", labels=[*_SLO, "objective"])
+        value = GaugeMetricFamily("perfslo_objective_value", "Measured, in the objective's unit.", labels=[*_SLO, "objective"])
+        threshold = GaugeMetricFamily("perfslo_objective_threshold", "Promised, in the same unit.", labels=[*_SLO, "objective"])
+        bad = GaugeMetricFamily("perfslo_objective_bad_ratio", "Share of slow or failed requests.", labels=[*_SLO, "objective"])
+        current = GaugeMetricFamily("perfslo_replicas_current", "Replicas that exist.", labels=_SLO)
+        proposed = GaugeMetricFamily("perfslo_replicas_proposed", "Replicas before limits.", labels=_SLO)
+        effective = GaugeMetricFamily("perfslo_replicas_effective", "Replicas after limits.", labels=_SLO)
+        bottleneck = GaugeMetricFamily("perfslo_bottleneck", "1 for the verdict in force.", labels=[*_SLO, "type"])
+        for turn in self._turns():
+            slo = [turn.namespace, turn.name]
+            if isinstance(turn.target, Target):
+                current.add_metric(slo, turn.target.replicas.desired)
+            if turn.plan and turn.plan.proposed_replicas is not None:
+                proposed.add_metric(slo, turn.plan.proposed_replicas)
+            if turn.plan and turn.plan.final_replicas is not None:
+                effective.add_metric(slo, turn.plan.final_replicas)
+            if not turn.diagnosis:
+                continue
+            bottleneck.add_metric([*slo, turn.diagnosis.bottleneck.value], 1)
+            for objective in turn.diagnosis.objectives:
+                labels = [*slo, objective.name]
+                threshold.add_metric(labels, objective.threshold)
+                if objective.met is not None:
+                    met.add_metric(labels, float(objective.met))
+                if objective.current is not None:
+                    value.add_metric(labels, objective.current)
+                if objective.bad_ratio is not None:
+                    bad.add_metric(labels, objective.bad_ratio)
+        return [met, value, threshold, bad, current, proposed, effective, bottleneck]
