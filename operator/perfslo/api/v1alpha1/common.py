@@ -233,7 +233,7 @@ class ScaleTargetRef(SpecModel):
 class ObjectMeta(Model):
     """The part of metav1.ObjectMeta that is read."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: ObjectName
     namespace: str | None = None
     uid: str | None = None
     generation: int | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from perfslo.api.v1alpha1.common import Group, Kind, Model, ObjectMeta, ObjectName, SpecModel, Timestamp
+from perfslo.api.v1alpha1.common import Group, Kind, ObjectMeta, ObjectName, SpecModel, Timestamp
 
 ClaimedValue = Annotated[str, Field(max_length=1024)]
 Uid = Annotated[str, Field(min_length=1, max_length=64)]
@@ -54,7 +54,7 @@ class LeverClaimSpec(SpecModel):
     """What happens to the field when the holder is deleted."""
 
 
-class LeverClaim(Model):
+class LeverClaim(SpecModel):
     """Who holds a lever of a workload, and what to put back. Written by the operator; not for editing."""
 
     api_version: Literal["perfslo.io/v1alpha1"] = "perfslo.io/v1alpha1"

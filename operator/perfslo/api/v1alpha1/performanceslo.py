@@ -8,7 +8,6 @@ from perfslo.api.rules import ListMap, Rule
 from perfslo.api.v1alpha1.behavior import Behavior
 from perfslo.api.v1alpha1.common import (
     Mode,
-    Model,
     ObjectMeta,
     Positive,
     Replicas,
@@ -216,7 +215,7 @@ class PerformanceSLOSpec(SpecModel):
         return getattr(self.levers, name) if self.levers else None
 
 
-class PerformanceSLO(Model):
+class PerformanceSLO(SpecModel):
     """A workload and what its users were promised."""
 
     rules = (

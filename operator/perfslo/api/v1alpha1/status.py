@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perfslo.api.rules import ListMap
-from perfslo.api.v1alpha1.common import LongText, Mode, Model, Name, Text, Timestamp
+from perfslo.api.v1alpha1.common import LongText, Mode, Model, Text, Timestamp
 
 State = Literal[
     "Healthy",
@@ -109,7 +109,7 @@ class Condition(Model):
 class ObjectiveStatus(Model):
     """How one promise stands."""
 
-    name: Name
+    name: Word
     """Name of the objective."""
     state: ObjectiveState
     """Whether it is met."""
@@ -155,7 +155,7 @@ class LeverStatus(Model):
 class BackendStatus(Model):
     """How one backend stands."""
 
-    name: Name
+    name: Word
     """Name of the backend."""
     weight_percent: Word | None = None
     """Share of the traffic that the route asks for."""
