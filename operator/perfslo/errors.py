@@ -11,6 +11,7 @@
     │   ├── Expired              410, the resourceVersion is too old: list again
     │   └── WriteRefused         it would not have a write (a read meets NotFound and Denied, too)
     │       ├── LostRace         what was tested in the same request had changed
+    │       ├── WriteConflict    another writer has the lever; the message says who, and what to do
     │       ├── NotFound         it is gone, or its kind is not served
     │       └── Denied           RBAC or admission said no
     └── NotLeading               the lease no longer holds: nothing may be written
@@ -70,6 +71,10 @@ class WriteRefused(ApiError):
 
 class LostRace(WriteRefused):
     reason = "LostRace"
+
+
+class WriteConflict(WriteRefused):
+    reason = "WriteConflict"
 
 
 class NotFound(WriteRefused):
