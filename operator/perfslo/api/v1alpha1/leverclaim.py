@@ -43,9 +43,11 @@ class LeverClaimSpec(SpecModel):
     holder: ClaimHolder
     """Who holds it."""
     original_value: ClaimedValue
-    """Value that was found, put back by Restore."""
+    """Value that somebody else wanted last, put back by Restore."""
     last_value: ClaimedValue | None = None
-    """Value written last; the field is put back only while it still has this value."""
+    """Value written last; the field is put back only while it is still ours."""
+    previous_value: ClaimedValue | None = None
+    """Value written before that: still ours if the last write never arrived."""
     last_write_time: Timestamp | None = None
     """When it was written last."""
     decision_id: Annotated[str | None, Field(alias="decisionID", max_length=64)] = None

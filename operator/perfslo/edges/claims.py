@@ -1,0 +1,241 @@
+"""LeverClaims: the write-ahead record of every lever, the lock that only one SLO can have, and the list for undoing.
+
+A claim is written before its lever is. Claims are listed once (`refresh`) and then known from our own writes: only the
+leader writes them, each write tests the resourceVersion, and a claim that was edited by hand costs one lost race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from perfslo.api.v1alpha1 import API_VERSION, ClaimHolder, ClaimTarget, LeverClaim, LeverClaimSpec, claim_name
+from perfslo.core.model import JSON
+from perfslo.edges.kube.client import MERGE_PATCH, Api
+from perfslo.edges.kube.writes import Owner, Writer, slo_path
+from perfslo.errors import LostRace, NotFound, WriteConflict
+
+log = structlog.get_logger(__name__)
+
+PAGE = "500"
+
+
+class Holder(Owner, Protocol):
+    """A PerformanceSLO that may hold levers. `created` is its creationTimestamp: the older of two keeps a lever."""
+
+    @property
+    def created(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A lever that is about to be written: values as text, `time` in Unix seconds."""
+
+    holder: Holder
+    target: ClaimTarget
+    field: str
+    found: str
+    wanted: str
+    decision_id: str
+    time: float
+    on_delete: Literal["Keep", "Restore"]
+
+    @property
+    def claim_name(self) -> str:
+        return claim_name(self.target.group, self.target.kind, self.target.name, self.field)
+
+
+def is_ours(claim: LeverClaimSpec, target_uid: str, value: str) -> bool:
+    """Whether that value of that object was written under this claim, the last write having arrived or not."""
+    return claim.target_ref.uid == target_uid and value in (claim.last_value, claim.previous_value)
+
+
+def claimed(existing: LeverClaimSpec | None, pull: Pull) -> LeverClaimSpec:
+    """The claim for this pull. The original is kept, through every holder, until somebody else writes the field."""
+    ours = existing if existing and is_ours(existing, pull.target.uid, pull.found) else None
+    return LeverClaimSpec(
+        target_ref=pull.target,
+        field=pull.field,
+        holder=ClaimHolder(name=pull.holder.name, uid=pull.holder.uid),
+        original_value=ours.original_value if ours else pull.found,
+        last_value=pull.wanted,
+        previous_value=pull.found if ours else None,
+        last_write_time=datetime.fromtimestamp(pull.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        decision_id=pull.decision_id,
+        on_delete=pull.on_delete,
+    )
+
+
+def precedence(holder: Holder) -> tuple[str, str]:
+    """Of two SLOs that want one lever, the smaller keeps it: the older, and at the same second the lower UID."""
+    return holder.created, holder.uid
+
+
+class Claims:
+    """The claims of the watched namespaces (of all, when `namespaces` is empty).
+
+    `living` answers from the watch: the SLO of that UID, or None when the watch knows none.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        writer: Writer,
+        namespaces: tuple[str, ...],
+        living: Callable[[str], Holder | None] = lambda uid: None,
+    ) -> None:
+        self._api = api
+        self._writer = writer
+        self._namespaces = namespaces
+        self._living = living
+        self._known: dict[tuple[str, str], LeverClaim] = {}
+
+    def __iter__(self) -> Iterator[LeverClaim]:
+        return iter(tuple(self._known.values()))
+
+    async def refresh(self) -> None:
+        """List them all: when the lease was won, and now and then to see what was done by hand.
+
+        Raises:
+            ApiError: nothing was forgotten.
+        """
+        found: dict[tuple[str, str], LeverClaim] = {}
+        for collection in [_path(namespace) for namespace in self._namespaces] or [_path()]:
+            async for item in self._list(collection):
+                if claim := _read(item):
+                    found[_key(claim)] = claim
+        self._known = found
+
+    async def take(self, pull: Pull) -> LeverClaim:
+        """Claim the lever for this pull, before it is written.
+
+        Raises:
+            WriteConflict: an older living SLO holds it. LostRace: the claim had changed, plan again.
+            NotLeading, ApiError: as Writer.send; the lever must not be written.
+        """
+        key = (pull.holder.namespace, pull.claim_name)
+        existing = self._known.get(key)
+        if existing and existing.spec.holder.uid != pull.holder.uid:
+            await self._succeed(existing, pull.holder)
+        spec = claimed(existing.spec if existing else None, pull)
+        try:
+            if existing:
+                body: JSON = {"metadata": _preconditions(existing), "spec": spec.model_dump()}
+                answer = await self._writer.send(
+                    "PATCH", _path(*key), body, content_type=MERGE_PATCH, decision_id=pull.decision_id
+                )
+            else:
+                body = {
+                    "apiVersion": API_VERSION,
+                    "kind": "LeverClaim",
+                    "metadata": {"name": pull.claim_name},
+                    "spec": spec.model_dump(exclude_none=True),
+                }
+                answer = await self._writer.send("POST", _path(key[0]), body, decision_id=pull.decision_id)
+        except (LostRace, NotFound):
+            await self._reload(key)
+            raise
+        claim = self._known[key] = LeverClaim.model_validate(answer)
+        return claim
+
+    def conflict(self, holder: Holder, target: ClaimTarget, field: str) -> str | None:
+        """Who else holds this lever and keeps it, as a sentence for the user; None when `holder` may have it."""
+        claim = self._known.get((holder.namespace, claim_name(target.group, target.kind, target.name, field)))
+        rival = self._living(claim.spec.holder.uid) if claim and claim.spec.holder.uid != holder.uid else None
+        return _conflict(target, rival) if rival and precedence(rival) < precedence(holder) else None
+
+    async def holder_is_gone(self, claim: LeverClaim) -> bool:
+        """Whether the SLO that holds it was surely deleted: the API server says so while it still serves the kind.
+
+        Raises:
+            ApiError: nobody knows.
+        """
+        namespace, holder = claim.metadata.namespace or "", claim.spec.holder
+        try:
+            found = await self._api.request("GET", slo_path(namespace, holder.name))
+        except NotFound:
+            served = await self._api.request("GET", f"/apis/{API_VERSION}")
+            return any(resource["name"] == "performanceslos" for resource in served["resources"])
+        return bool(found["metadata"]["uid"] != holder.uid)
+
+    async def delete(self, claim: LeverClaim) -> None:
+        """Forget a claim whose lever was released.
+
+        Raises:
+            LostRace: it was changed since, e.g. adopted by another SLO. NotLeading, ApiError: as Writer.send.
+        """
+        key = _key(claim)
+        options: JSON = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": _preconditions(claim)}
+        try:
+            await self._writer.send("DELETE", _path(*key), options, decision_id=claim.spec.decision_id or "")
+        except NotFound:
+            pass
+        except LostRace:
+            await self._reload(key)
+            raise
+        self._known.pop(key, None)
+
+    async def _succeed(self, existing: LeverClaim, heir: Holder) -> None:
+        rival = self._living(existing.spec.holder.uid)
+        if rival is None and not await self.holder_is_gone(existing):
+            raise WriteConflict(f"{_named(existing.spec.target_ref)} is held by an SLO that is not seen yet: held")
+        if rival and precedence(rival) < precedence(heir):
+            raise WriteConflict(_conflict(existing.spec.target_ref, rival))
+        log.info("claim adopted", namespace=heir.namespace, name=heir.name, previous=existing.spec.holder.name)
+
+    async def _reload(self, key: tuple[str, str]) -> None:
+        try:
+            claim = _read(await self._api.request("GET", _path(*key)))
+        except NotFound:
+            claim = None
+        if claim:
+            self._known[key] = claim
+        else:
+            self._known.pop(key, None)
+
+    async def _list(self, collection: str) -> AsyncIterator[JSON]:
+        query = {"limit": PAGE}
+        while True:
+            page = await self._api.request("GET", collection, query=query)
+            for item in page["items"]:
+                yield item
+            if not (token := page["metadata"].get("continue")):
+                return
+            query = {"limit": PAGE, "continue": token}
+
+
+def _conflict(target: ClaimTarget, rival: Holder) -> str:
+    return (
+        f"{_named(target)} is already scaled for the older PerformanceSLO {rival.name}: "
+        "delete one of the two, or give this one another target"
+    )
+
+
+def _named(target: ClaimTarget) -> str:
+    return f"{target.kind}/{target.name}"
+
+
+def _path(namespace: str = "", name: str = "") -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{API_VERSION}{scope}/leverclaims" + (f"/{name}" if name else "")
+
+
+def _key(claim: LeverClaim) -> tuple[str, str]:
+    return claim.metadata.namespace or "", claim.metadata.name
+
+
+def _preconditions(claim: LeverClaim) -> JSON:
+    return {"uid": claim.metadata.uid, "resourceVersion": claim.metadata.resource_version}
+
+
+def _read(item: JSON) -> LeverClaim | None:
+    try:
+        return LeverClaim.model_validate(item)
+    except ValidationError as error:
+        log.warning("claim not understood", claim=item.get("metadata", {}).get("name"), problem=str(error))
+        return None
