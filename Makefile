@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
 CLUSTER := $(PYTHON) dev/cluster/cluster.py
 CLUSTER_TESTS := $(BIN)/pytest -m cluster -n $(WORKERS) --dist loadgroup --junitxml .out/junit-cluster.xml $(if $(K),-k "$(K)")
-GENERATED := crds docs/reference.md helm/perfslo/files
+GENERATED := crds docs/reference helm/perfslo/files/crds
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
@@ -71,9 +71,7 @@ test-long: install cluster image ## What runs on a real cluster, at full length
 	PERFSLO_TEST_LONG=1 $(CLUSTER_TESTS)
 
 .PHONY: verify
-verify: install ## Regenerate, lint, check types and import contracts; fail on a difference
-	$(BIN)/python -m perfslo.api.crd --write
-	$(BIN)/python -m perfslo.api.reference --write
+verify: generate ## Regenerate, lint, check types and import contracts; fail on a difference
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -101,6 +99,12 @@ image: ## Build the operator's image and load it into the local cluster
 	$(CLUSTER) image
 
 ##@ Maintain
+
+.PHONY: generate
+generate: install ## Write what is made from the API models: CRDs, the chart's copy of them, the API reference
+	$(BIN)/python -m perfslo.api.crd --write
+	$(BIN)/python -m perfslo.api.reference --write
+	mkdir -p helm/perfslo/files/crds && cp crds/*.yaml helm/perfslo/files/crds/
 
 .PHONY: lock
 lock: install ## Resolve the dependencies anew and pin them with hashes
