@@ -1,0 +1,144 @@
+"""The composition root: settings become edges, edges become a cycle, and one TaskGroup runs them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import structlog
+
+from perfslo import __version__
+from perfslo.cycle import Cycle
+from perfslo.edges.actuators.scale import ScaleActuator
+from perfslo.edges.caretaker import Caretaker
+from perfslo.edges.claims import Claims
+from perfslo.edges.clock import Clock, SystemClock
+from perfslo.edges.hands import Hands
+from perfslo.edges.kube.budget import StatusBudget
+from perfslo.edges.kube.client import connect
+from perfslo.edges.kube.world import World
+from perfslo.edges.kube.writes import Writer
+from perfslo.edges.lease import Elector
+from perfslo.edges.prometheus.source import Sources
+from perfslo.edges.scribe import Scribe
+from perfslo.edges.serve import Health, serve
+from perfslo.edges.watch import Registry
+from perfslo.errors import NotLeading
+from perfslo.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MISSED_CYCLES = 4
+"""A leader that has not finished a cycle for this many (and a minute) is stuck: the kubelet may restart it."""
+
+
+class _Stop(Exception):
+    """SIGTERM or SIGINT: not an error, but it ends the group like one."""
+
+
+async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
+    """Run until a signal or a fault. Returns the exit code: 0 after a signal, 1 after a lost lease.
+
+    Raises:
+        ConfigurationError: there is no way to reach an API server.
+    """
+    clock = SystemClock()
+    identity = os.environ.get("POD_NAME") or socket.gethostname()
+    async with AsyncExitStack() as stack:
+        api, lease_api = await connect(kubeconfig), await connect(kubeconfig)
+        stack.push_async_callback(api.close)
+        stack.push_async_callback(lease_api.close)
+        elector = Elector(lease_api, settings.namespace, settings.lease, identity)
+        registry = Registry(api, settings)
+        world = World(api, settings)
+        sources = Sources(settings)
+        stack.push_async_callback(sources.close)
+
+        write_seconds = settings.lease.duration_seconds - settings.lease.renew_deadline_seconds
+        writer = Writer(api, elector.fence, timeout_seconds=write_seconds)
+        claims = Claims(api, writer, settings.watch_namespaces, registry.by_uid)
+        scale = ScaleActuator(api, writer, claims, settings.scale_kinds)
+        burst = settings.status_writes_per_second * settings.cycle_seconds
+        cycle = Cycle(
+            settings,
+            registry,
+            world,
+            sources,
+            Hands(scale, settings.levers),
+            Scribe(writer, StatusBudget(settings.status_writes_per_second, burst), identity),
+            Caretaker(claims, scale, settings.release_grace_seconds),
+            clock,
+        )
+        health = _health(settings, clock, elector, registry, world, cycle)
+        server = await serve(settings.port, health, cycle.metrics.registry)
+        stack.push_async_callback(server.cleanup)
+        log.info("started", version=__version__, identity=identity, namespaces=settings.watch_namespaces or "all")
+        return await _until_stopped(elector, registry, world, claims, cycle)
+
+
+async def _until_stopped(elector: Elector, registry: Registry, world: World, claims: Claims, cycle: Cycle) -> int:
+    election = asyncio.create_task(elector.run())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_signals())
+            tasks.create_task(_outcome(election))
+            tasks.create_task(registry.run())
+            tasks.create_task(world.run())
+            tasks.create_task(_lead(elector, registry, world, claims, cycle))
+    except* _Stop:
+        log.info("stopped by a signal")
+        return 0
+    except* NotLeading as lost:
+        log.error("stopped: another leads", problem=str(lost.exceptions[0]))
+        return 1
+    finally:
+        # Only now does nothing write any more: so only now may the lease be given away.
+        election.cancel()
+        with suppress(asyncio.CancelledError, NotLeading):
+            await election
+    return 0
+
+
+async def _lead(elector: Elector, registry: Registry, world: World, claims: Claims, cycle: Cycle) -> None:
+    """Wait, warm, until it is our turn and everything was seen once; then cycle."""
+    await registry.synced.wait()
+    await world.synced.wait()
+    await elector.leading.wait()
+    cycle.metrics.leading.set(1)
+    log.info("leading")
+    await claims.refresh()
+    await cycle.run()
+
+
+async def _outcome(election: asyncio.Task[None]) -> None:
+    await asyncio.shield(election)
+
+
+async def _signals() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    raise _Stop
+
+
+def _health(
+    settings: Settings, clock: Clock, elector: Elector, registry: Registry, world: World, cycle: Cycle
+) -> Health:
+    patience = max(60.0, MISSED_CYCLES * settings.cycle_seconds)
+    started = clock.monotonic()
+
+    def alive() -> str | None:
+        last = cycle.finished_at
+        if elector.leading.is_set() and clock.monotonic() - (last or started) > patience and last is not None:
+            return f"no cycle has finished for {patience:.0f} s"
+        return None
+
+    def ready() -> str | None:
+        return None if registry.synced.is_set() and world.synced.is_set() else "the first lists are not complete yet"
+
+    return Health(alive, ready)

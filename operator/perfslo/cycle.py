@@ -1,0 +1,164 @@
+"""The loop: measure -> identify -> optimize -> act -> validate -> iterate, for all SLOs at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from perfslo.core import guardrails, identify, iterate, measure, optimize, validate
+from perfslo.core import memory as memory_codec
+from perfslo.core.measure import Series, Wanted
+from perfslo.core.memory import Memory
+from perfslo.core.model import Target, TargetProblem
+from perfslo.core.status import Turn
+from perfslo.edges.caretaker import Caretaker
+from perfslo.edges.clock import Clock
+from perfslo.edges.hands import Hands, find_conflict
+from perfslo.edges.kube.world import World
+from perfslo.edges.metrics import Metrics
+from perfslo.edges.prometheus.source import Sources
+from perfslo.edges.scribe import Scribe, read_status
+from perfslo.edges.watch import SLO, Registry
+from perfslo.errors import NotLeading
+from perfslo.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+BREATH = 50
+"""Deciding takes about a millisecond an SLO: after this many, let probes and watches have the event loop."""
+
+
+class Cycle:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        world: World,
+        sources: Sources,
+        hands: Hands,
+        scribe: Scribe,
+        caretaker: Caretaker,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._world = world
+        self._sources = sources
+        self._hands = hands
+        self._scribe = scribe
+        self._caretaker = caretaker
+        self._clock = clock
+        self._memories: dict[str, Memory] = {}
+        self.turns: Mapping[str, Turn] = {}
+        self.finished_at: float | None = None
+        """Monotonic; None before the first cycle."""
+        self.metrics = Metrics(lambda: self.turns.values())
+
+    async def run(self) -> None:
+        """One cycle after another, until cancelled.
+
+        Raises:
+            NotLeading: the lease was lost.
+        """
+        while True:
+            started = self._clock.monotonic()
+            with self.metrics.cycle_seconds.time():
+                await self.once()
+            self.finished_at = self._clock.monotonic()
+            await asyncio.sleep(max(0.0, started + self._settings.cycle_seconds - self.finished_at))
+
+    async def once(self) -> None:
+        slos = {key: slo for key, slo in self._registry.snapshot().items() if slo.spec}
+        now = self._clock.time()
+        targets = {key: self._world.target(slo.namespace, slo.spec.scale_target_ref, now) for key, slo in slos.items()}
+        measured = await self._sources.measure(_wanted(slos, targets), self._settings.cycle_seconds)
+        rivals = _rivals(slos)
+        turns: dict[str, Turn] = {}
+        for count, (key, slo) in enumerate(slos.items()):
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
+            try:
+                turns[key] = await self._turn(slo, targets[key], measured.get(key), rivals[_target_key(slo)], now)
+            except NotLeading:
+                raise
+            except Exception:
+                self.metrics.cycle_errors.inc()
+                log.exception("turn failed", namespace=slo.namespace, name=slo.name)
+        self.turns = turns
+        self._memories = {_memory_key(slos[key]): turn.memory for key, turn in turns.items()}
+        await self._caretaker.look_round(slos.values(), self._clock.monotonic())
+        await self._scribe.publish(slos, turns.values(), now)
+
+    async def _turn(
+        self, slo: SLO, target: Target | TargetProblem, series: Series | None, rivals: Iterable[SLO], now: float
+    ) -> Turn:
+        """One SLO's turn, in the words of the loop."""
+        spec, memory = slo.spec, self._memory(slo)
+        turn = Turn(slo.namespace, slo.name, slo.generation, now, spec, target, self._settings.levers, memory)
+        if isinstance(target, TargetProblem) or series is None:
+            return turn
+
+        observation = measure.observe(spec, target.replicas, series, self._settings.cycle_seconds, now)
+        memory = iterate.absorb(spec, memory, observation)
+        diagnosis = identify.diagnose(spec, memory, observation)
+        turn = replace(turn, observation=observation, diagnosis=diagnosis, memory=memory)
+        turn = replace(turn, conflict=find_conflict(slo, target, rivals))
+        if spec.suspend:
+            return turn
+
+        plan = optimize.plan(spec, memory, observation, diagnosis)
+        plan = guardrails.guard(spec, memory, observation, diagnosis, plan)
+        change = await self._hands.act(slo, target, plan, turn.conflict, now)
+        verdict = validate.judge(spec, memory, observation)
+        memory = iterate.record(spec, memory, observation, diagnosis, plan, change, verdict)
+        if change:
+            direction = "up" if change.step.wanted > change.step.current else "down"
+            self.metrics.actions.labels(
+                slo.namespace, slo.name, change.step.lever, direction, change.result.value
+            ).inc()
+        turn = replace(turn, plan=plan, change=change, verdict=verdict, memory=memory)
+        log.debug("turn", namespace=slo.namespace, name=slo.name, why=turn.why)
+        return turn
+
+    def _memory(self, slo: SLO) -> Memory:
+        """What this process remembers, else what the status kept from before it: then nothing fast is known yet."""
+        if (memory := self._memories.get(_memory_key(slo))) is not None:
+            return memory
+        kept = read_status(slo.status).memory
+        return memory_codec.decode(kept.data if kept else None)
+
+
+def _memory_key(slo: SLO) -> str:
+    """A replaced SLO, or one that was pointed at another target, starts with what its status kept, or with nothing."""
+    return f"{slo.uid}/{'/'.join(_target_key(slo))}"
+
+
+def _target_key(slo: SLO) -> tuple[str, str, str, str]:
+    ref = slo.spec.scale_target_ref
+    return slo.namespace, ref.group, ref.kind, ref.name
+
+
+def _rivals(slos: Mapping[str, SLO]) -> Mapping[tuple[str, str, str, str], list[SLO]]:
+    rivals: dict[tuple[str, str, str, str], list[SLO]] = defaultdict(list)
+    for slo in slos.values():
+        rivals[_target_key(slo)].append(slo)
+    return rivals
+
+
+def _wanted(slos: Mapping[str, SLO], targets: Mapping[str, Target | TargetProblem]) -> list[Wanted]:
+    return [
+        Wanted(
+            key=key,
+            namespace=slo.namespace,
+            workloads=target.pod_workloads,
+            source=slo.spec.metrics.source,
+            preset=slo.spec.metrics.preset,
+            spec=slo.spec,
+        )
+        for key, slo in slos.items()
+        if isinstance(target := targets[key], Target)
+    ]

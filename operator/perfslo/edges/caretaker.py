@@ -1,0 +1,106 @@
+"""Gives levers back when the SLO that held them is gone, however it went.
+
+It looks at claims only, never at what the watch just said: so an SLO deleted while nobody was looking, replaced under the
+same name, pointed at another target or lost by a watch all come to the same thing, a claim that nobody stands behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from perfslo.api.v1alpha1 import LeverClaim
+from perfslo.edges.actuators.scale import ScaleActuator
+from perfslo.edges.claims import Claims
+from perfslo.edges.watch import SLO
+from perfslo.errors import ApiError, ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+MASS = 3
+"""This many restores at once, and more than half of all claims, are not somebody tidying up."""
+
+
+class Caretaker:
+    def __init__(self, claims: Claims, actuator: ScaleActuator, grace_seconds: float) -> None:
+        self._claims = claims
+        self._actuator = actuator
+        self._grace_seconds = grace_seconds
+        self._orphaned_since: dict[str, float] = {}
+        self.held = 0
+        """Claims whose restoring is held back because too many came at once."""
+
+    async def look_round(self, slos: Iterable[SLO], now: float) -> None:
+        """Adopt or release each claim that has had no SLO behind it for the grace period. `now` is monotonic.
+
+        Raises:
+            NotLeading: this process must write nothing any more.
+        """
+        living = {slo.uid: slo for slo in slos}
+        heirs = {_target_key(slo): slo for slo in living.values() if slo.spec}
+        orphans = [claim for claim in self._claims if _is_orphan(claim, living)]
+        self._orphaned_since = {_uid(claim): self._orphaned_since.get(_uid(claim), now) for claim in orphans}
+        for claim in orphans:
+            if heir := heirs.get(_claim_key(claim)):
+                await self._attempt(claim, self._claims.adopt(claim, heir))
+        orphans = [claim for claim in orphans if _claim_key(claim) not in heirs]
+        due = [claim for claim in orphans if now - self._orphaned_since[_uid(claim)] >= self._grace_seconds]
+        for claim in self._braked(due):
+            await self._attempt(claim, self._release(claim, living))
+
+    def _braked(self, due: list[LeverClaim]) -> list[LeverClaim]:
+        restoring = [claim for claim in due if claim.spec.on_delete == "Restore"]
+        if len(restoring) >= MASS and len(restoring) * 2 > len(list(self._claims)):
+            if self.held != len(restoring):
+                log.warning(
+                    "many SLOs vanished at once: their levers stay where they are",
+                    claims=len(restoring),
+                    fix="perfslo release --all puts them back if that was meant",
+                )
+            self.held = len(restoring)
+            return [claim for claim in due if claim.spec.on_delete != "Restore"]
+        self.held = 0
+        return due
+
+    async def _release(self, claim: LeverClaim, living: dict[str, SLO]) -> None:
+        if claim.spec.holder.uid not in living and not await self._claims.holder_is_gone(claim):
+            return
+        done = "left as it is (onDelete: Keep)"
+        if claim.spec.on_delete == "Restore":
+            done = await self._actuator.restore(claim)
+        await self._claims.delete(claim)
+        log.info(
+            "lever released",
+            namespace=claim.metadata.namespace,
+            name=claim.spec.holder.name,
+            lever=claim.spec.field,
+            target=f"{claim.spec.target_ref.kind}/{claim.spec.target_ref.name}",
+            decision_id=claim.spec.decision_id,
+            done=done,
+        )
+
+    async def _attempt(self, claim: LeverClaim, work: object) -> None:
+        try:
+            await work  # type: ignore[misc]
+        except (ApiError, ConfigurationError) as error:
+            log.warning("claim kept for now", claim=claim.metadata.name, reason=error.reason, problem=str(error))
+
+
+def _is_orphan(claim: LeverClaim, living: dict[str, SLO]) -> bool:
+    holder = living.get(claim.spec.holder.uid)
+    return holder is None or (holder.spec is not None and _target_key(holder) != _claim_key(claim))
+
+
+def _target_key(slo: SLO) -> tuple[str, str, str, str]:
+    ref = slo.spec.scale_target_ref if slo.spec else None
+    return (slo.namespace, ref.group, ref.kind, ref.name) if ref else (slo.namespace, "", "", "")
+
+
+def _claim_key(claim: LeverClaim) -> tuple[str, str, str, str]:
+    target = claim.spec.target_ref
+    return claim.metadata.namespace or "", target.group, target.kind, target.name
+
+
+def _uid(claim: LeverClaim) -> str:
+    return claim.metadata.uid or ""

@@ -1,0 +1,156 @@
+"""Writes what each turn came to: the status when it changed, an Event when something happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from pydantic import ValidationError
+
+from perfslo.api.v1alpha1 import Condition, Decision, PerformanceSLOStatus
+from perfslo.core.model import JSON, ChangeResult
+from perfslo.core.status import Turn, report
+from perfslo.edges.kube.budget import StatusBudget, Wish
+from perfslo.edges.kube.writes import Event, Writer, apply_status, emit
+from perfslo.edges.watch import SLO
+from perfslo.errors import ApiError
+
+log = structlog.get_logger(__name__)
+
+MEMORY_REFRESH_SECONDS = 300.0
+"""What was learnt is worth a write of its own only now and then: a restart loses at most this much of it."""
+
+_TELLING = {"SLOMet": "True", "MetricsAvailable": "True", "WriteConflict": "False", "Ready": "True", "Fallback": "False"}
+"""Conditions whose transitions are Events, and the status in which all is well."""
+
+
+@dataclass(slots=True)
+class _Page:
+    """What is known to be written about one SLO, and what should be."""
+
+    uid: str
+    status: PerformanceSLOStatus
+    written: JSON
+    written_at: float = 0.0
+
+
+class Scribe:
+    def __init__(self, writer: Writer, budget: StatusBudget, instance: str) -> None:
+        self._writer = writer
+        self._budget = budget
+        self._instance = instance
+        self._pages: dict[str, _Page] = {}
+        self.written = 0
+
+    async def publish(self, slos: Mapping[str, SLO], turns: Iterable[Turn], now: float) -> None:
+        """Write as many changed statuses as the budget allows, and an Event for all that happened.
+
+        Raises:
+            NotLeading: this process must write nothing any more.
+        """
+        self._pages = {key: page for key, page in self._pages.items() if key in slos}
+        wishes = []
+        for turn in turns:
+            key = f"{turn.namespace}/{turn.name}"
+            if (slo := slos.get(key)) is None:
+                continue
+            page = self._page(key, slo)
+            before, page.status = page.status, report(turn, page.status)
+            for event in _events(slo, turn, before, page.status):
+                await emit(self._writer, self._instance, event)
+            if _differs(page, now):
+                wishes.append(Wish(key, _state_changed(page), page.written_at))
+        for key in self._budget.grant(wishes, now):
+            await self._write(key, slos[key], now)
+
+    def _page(self, key: str, slo: SLO) -> _Page:
+        page = self._pages.get(key)
+        if page is None or page.uid != slo.uid:
+            page = self._pages[key] = _Page(slo.uid, read_status(slo.status), dict(slo.status))
+        return page
+
+    async def _write(self, key: str, slo: SLO, now: float) -> None:
+        page = self._pages[key]
+        status = _dump(page.status)
+        try:
+            await apply_status(self._writer, slo, status)
+        except ApiError as error:
+            log.warning("status not written", namespace=slo.namespace, name=slo.name, reason=error.reason)
+            return
+        page.written, page.written_at = status, now
+        self.written += 1
+
+
+def read_status(status: Mapping[str, object]) -> PerformanceSLOStatus:
+    """The status as the API server has it; an empty one when it was written by something that we do not understand."""
+    try:
+        return PerformanceSLOStatus.model_validate(dict(status))
+    except ValidationError:
+        return PerformanceSLOStatus()
+
+
+def _dump(status: PerformanceSLOStatus) -> JSON:
+    dumped: JSON = status.model_dump(mode="json", exclude_none=True)
+    return dumped
+
+
+def _differs(page: _Page, now: float) -> bool:
+    status = _dump(page.status)
+    if _lasting(status) != _lasting(page.written):
+        return True
+    return status.get("memory") != page.written.get("memory") and now - page.written_at > MEMORY_REFRESH_SECONDS
+
+
+def _lasting(status: JSON) -> JSON:
+    """Without what changes by itself: a status that only says the time again is not worth a write."""
+    summary = {key: value for key, value in status.get("summary", {}).items() if key != "observedTime"}
+    return {key: value for key, value in status.items() if key != "memory"} | {"summary": summary}
+
+
+def _state_changed(page: _Page) -> bool:
+    written = page.written
+    return (
+        written.get("summary", {}).get("state") != page.status.summary.state
+        or [c.get("status") for c in written.get("conditions", ())] != [c.status for c in page.status.conditions]
+        or written.get("lastDecision", {}).get("id") != (page.status.last_decision and page.status.last_decision.id)
+    )
+
+
+def _events(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: PerformanceSLOStatus) -> Iterable[Event]:
+    if (decision := after.last_decision) and turn.change and _is_news(decision, before.last_decision):
+        yield Event(
+            slo,
+            reason=_REASONS[turn.change.result] if turn.change.result in _REASONS else decision.action,
+            action=decision.action,
+            note=f"{decision.lever} {decision.from_}->{decision.to}: {turn.why}",
+            warning=turn.change.result is ChangeResult.REFUSED,
+            decision_id=decision.id,
+        )
+    known = {condition.type: condition for condition in before.conditions}
+    for condition in after.conditions:
+        if _is_telling(condition, known.get(condition.type)):
+            well = condition.status == _TELLING[condition.type]
+            yield Event(
+                slo,
+                reason=condition.reason,
+                action=condition.type,
+                note=f"{condition.type} is {condition.status}: {condition.message}",
+                warning=not well,
+            )
+
+
+_REASONS = {ChangeResult.RECOMMENDED: "Recommended", ChangeResult.REFUSED: "WriteRefused"}
+
+
+def _is_news(decision: Decision, before: Decision | None) -> bool:
+    """A refusal or recommendation that is only repeated is not."""
+    if before is None or decision.result == ChangeResult.APPLIED.value:
+        return before is None or decision.id != before.id
+    return (decision.to, decision.result) != (before.to, before.result)
+
+
+def _is_telling(condition: Condition, before: Condition | None) -> bool:
+    if condition.type not in _TELLING or condition.status == "Unknown":
+        return False
+    return (before.status if before else _TELLING[condition.type]) != condition.status
