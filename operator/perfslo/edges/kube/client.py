@@ -145,15 +145,18 @@ async def connect(kubeconfig: Path | None = None, context: str | None = None) ->
         if kubeconfig is None and context is None and in_cluster:
             kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
-            path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG", "~/.kube/config")
             await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=os.path.expanduser(path), context=context, client_configuration=configuration
+                config_file=_kubeconfig(kubeconfig), context=context, client_configuration=configuration
             )
     except (kubernetes_config.ConfigException, OSError, ValueError) as error:
         raise ConfigurationError(
             f"no way to reach a Kubernetes API server: {error}. Set KUBECONFIG, or run inside a cluster"
         ) from error
     return Api(configuration)
+
+
+def _kubeconfig(given: Path | None) -> str:
+    return os.path.expanduser(given or os.environ.get("KUBECONFIG") or "~/.kube/config")
 
 
 async def _status(response: aiohttp.ClientResponse) -> Mapping[str, Any]:

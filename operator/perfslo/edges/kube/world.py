@@ -1,0 +1,127 @@
+"""What the cluster looks like: the one place that watches everything but the SLOs themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, Protocol
+
+from perfslo.core.model import Target, TargetProblem, TargetRef
+from perfslo.core.promql import workload_of_pod
+from perfslo.edges.kube import projections
+from perfslo.edges.kube.client import Api
+from perfslo.edges.kube.kinds import CustomKind, mirror
+from perfslo.edges.kube.podindex import PodIndex
+from perfslo.edges.kube.reflector import Reflector
+from perfslo.edges.kube.replicas import replicas
+from perfslo.edges.kube.scalers import ScalerIndex
+from perfslo.edges.kube.starts import Starts
+from perfslo.settings import Settings
+
+
+class Reference(Protocol):
+    """An author's scaleTargetRef, or our own TargetRef."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+class World:
+    """Mirrors of the enabled scale kinds, ReplicaSets, pods and autoscalers; targets are put together from them."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        namespaces = settings.watch_namespaces
+        starts = Starts()
+        self._pods = PodIndex(starts)
+        self._scalers = ScalerIndex()
+        self._kinds = {
+            (kind.group, kind.kind): mirror(api, kind, namespaces, self._pods, starts) for kind in settings.scale_kinds
+        }
+        by_selector = any(isinstance(kind, CustomKind) for kind in self._kinds.values())
+        reflect = partial(Reflector, api, namespaces=namespaces)
+        self._others: tuple[Reflector[Any], ...] = (
+            reflect("apps/v1", "replicasets", projections.replica_set, changed=self._pods.replica_set_changed),
+            reflect("v1", "pods", partial(projections.pod, keep_labels=by_selector), changed=self._pods.pod_changed),
+            reflect(
+                "autoscaling/v2",
+                "horizontalpodautoscalers",
+                projections.horizontal_pod_autoscaler,
+                changed=self._scalers.hpa_changed,
+            ),
+            reflect(
+                "keda.sh/v1alpha1",
+                "scaledobjects",
+                projections.scaled_object,
+                changed=self._scalers.scaled_object_changed,
+            ),
+        )
+
+    async def run(self) -> None:
+        """Keep the mirrors up to date until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for part in (*self._kinds.values(), *self._others):
+                group.create_task(part.run())
+
+    @property
+    def reflectors(self) -> tuple[Reflector[Any], ...]:
+        """For metrics and health: each tells what it mirrors, how well and since when."""
+        return (*(kind.reflector for kind in self._kinds.values()), *self._others)
+
+    @property
+    def synced(self) -> bool:
+        """Everything was seen once: before, nothing may be decided."""
+        return all(part.synced for part in (*self._kinds.values(), *self._others))
+
+    @property
+    def last_contact(self) -> float:
+        """When the quietest mirror last heard from the API server (loop time); it hears something every minute."""
+        return min(reflector.last_contact for reflector in self.reflectors)
+
+    def target(self, namespace: str, reference: Reference, now: float) -> Target | TargetProblem:
+        """The target as the mirrors show it at `now` (Unix seconds), or why there is none, in words for its author."""
+        ref = TargetRef(reference.group, reference.kind, reference.name)
+        kind = self._kinds.get((ref.group, ref.kind))
+        if kind is None:
+            return self._not_enabled(ref)
+        if not kind.reflector.served:
+            return TargetProblem(
+                "KindNotServed", f"the API server does not know {_full(ref)}: install its CustomResourceDefinition"
+            )
+        found = kind.find((namespace, ref.name))
+        if found is None:
+            return TargetProblem(
+                "TargetNotFound",
+                f"there is no {ref} in namespace {namespace}: create it, or correct spec.scaleTargetRef",
+            )
+        if isinstance(found, TargetProblem):
+            return found
+        return Target(
+            ref=ref,
+            uid=found.uid,
+            replicas=replicas(
+                found.desired,
+                list(found.pods.values()),
+                version=found.version,
+                rolling_out=found.rolling_out,
+                startup_seconds=found.startup_seconds,
+                now=now,
+            ),
+            pod_workloads=frozenset(map(workload_of_pod, found.pods)) or frozenset({ref.name}),
+            other_writers=self._scalers.writers(namespace, ref),
+        )
+
+    def _not_enabled(self, ref: TargetRef) -> TargetProblem:
+        enabled = ", ".join(f"{kind}.{group}" if group else kind for group, kind in self._kinds)
+        return TargetProblem(
+            "KindNotEnabled",
+            f"{_full(ref)} is not enabled here (enabled: {enabled}): use one of these, or ask the administrator "
+            "to add it to the chart's value scaleKinds",
+        )
+
+
+def _full(ref: TargetRef) -> str:
+    return f"{ref.kind}.{ref.group}" if ref.group else ref.kind
