@@ -63,11 +63,11 @@ test-core: install ## What needs no server, in less than a minute
 	$(BIN)/pytest -m "not cluster" -n auto --dist worksteal --timeout 60 --junitxml .out/junit-core.xml
 
 .PHONY: test-cluster
-test-cluster: install cluster image ## Part of what runs on a real cluster: make test-cluster K=expr
+test-cluster: install cluster images ## Part of what runs on a real cluster: make test-cluster K=expr
 	$(CLUSTER_TESTS)
 
 .PHONY: test-long
-test-long: install cluster image ## What runs on a real cluster, at full length
+test-long: install cluster images ## What runs on a real cluster, at full length
 	PERFSLO_TEST_LONG=1 $(CLUSTER_TESTS)
 
 .PHONY: verify
@@ -96,6 +96,10 @@ cluster-down: ## Stop it and remove what it made
 
 .PHONY: image
 image: ## Build the operator's image and load it into the local cluster
+	$(CLUSTER) image operator
+
+.PHONY: images
+images:
 	$(CLUSTER) image
 
 ##@ Maintain
