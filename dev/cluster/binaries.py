@@ -1,0 +1,123 @@
+"""Builds the cluster's programs from pinned Go modules, once per version, into the user's cache."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paths import CACHE, HERE
+from shell import ClusterError, run_logged, say
+
+_KUBERNETES = "v1.36.3"
+_KUBERNETES_VERSION_FLAGS = " ".join(
+    f"-X k8s.io/component-base/version.{name}={value}"
+    for name, value in {
+        "gitVersion": _KUBERNETES,
+        "gitMajor": _KUBERNETES.removeprefix("v").split(".")[0],
+        "gitMinor": _KUBERNETES.split(".")[1],
+    }.items()
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A Go module in this directory and the commands built from it: name of the binary to its package."""
+
+    directory: str
+    commands: dict[str, str]
+    version_flags: str = ""
+
+    @property
+    def link_flags(self) -> str:
+        return f"-s -w {self.version_flags}".strip()
+
+    def fingerprint(self) -> str:
+        """Changes when the pinned sources or the way they are built do."""
+        digest = hashlib.sha256(self.link_flags.encode())
+        for name in ("go.mod", "go.sum", "main.go"):
+            path = HERE / self.directory / name
+            digest.update(path.read_bytes() if path.exists() else b"-")
+        return digest.hexdigest()[:16]
+
+    def built_in(self) -> Path:
+        return CACHE / "parts" / f"{self.directory}-{self.fingerprint()}"
+
+
+def _kubernetes(*names: str) -> Part:
+    commands = {name: f"k8s.io/kubernetes/cmd/{name}" for name in names}
+    return Part("kubernetes", commands, _KUBERNETES_VERSION_FLAGS)
+
+
+NODE = (
+    _kubernetes(
+        "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"
+    ),
+    Part(
+        "containerd",
+        {
+            name: f"github.com/containerd/containerd/v2/cmd/{name}"
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        },
+    ),
+    Part("coredns", {"coredns": "github.com/coredns/coredns"}),
+    Part("pause", {"pause": "."}),
+)
+"""What a node of our own needs."""
+
+CLIENTS = (
+    Part("vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}),
+    Part("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+)
+"""What a user of any cluster needs besides kubectl."""
+
+FROM_SOURCE = NODE + CLIENTS
+ANY_CLUSTER = (_kubernetes("kubectl"), *CLIENTS)
+
+
+def ensure(parts: Iterable[Part]) -> Path:
+    """Build what is missing; return a directory with every binary of `parts`."""
+    parts = tuple(parts)
+    for part in parts:
+        _build(part)
+    return _gather(parts)
+
+
+def built(parts: Iterable[Part]) -> bool:
+    """Whether `ensure` has nothing to build."""
+    return all((part.built_in() / name).exists() for part in parts for name in part.commands)
+
+
+def _build(part: Part) -> None:
+    target = part.built_in()
+    missing = [name for name in part.commands if not (target / name).exists()]
+    if not missing:
+        return
+    if shutil.which("go") is None:
+        raise ClusterError("Go is needed to build the cluster's programs: install Go 1.26 or newer and put it on PATH.")
+    target.mkdir(parents=True, exist_ok=True)
+    log = CACHE / "logs" / f"build-{part.directory}.log"
+    module = HERE / part.directory
+    environment = os.environ | {"CGO_ENABLED": "0"}
+    say(f"Building {', '.join(missing)} from {part.directory}/go.mod, once:")
+    run_logged(f"{part.directory} sources", ["go", "mod", "download"], log, cwd=module, env=environment)
+    for name in missing:
+        unfinished = target / f".{name}"
+        command = ["go", "build", "-trimpath", "-ldflags", part.link_flags, "-o", unfinished, part.commands[name]]
+        run_logged(name, command, log, cwd=module, env=environment)
+        unfinished.rename(target / name)
+
+
+def _gather(parts: tuple[Part, ...]) -> Path:
+    """One directory for PATH, with a link to each binary."""
+    fingerprint = hashlib.sha256("".join(part.fingerprint() for part in parts).encode()).hexdigest()[:16]
+    directory = CACHE / "bin" / fingerprint
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        for name in part.commands:
+            link = directory / name
+            if not link.exists():
+                link.unlink(missing_ok=True)
+                link.symlink_to(part.built_in() / name)
+    return directory
