@@ -4,7 +4,8 @@
     ├── ConfigurationError       settings or manifests that cannot work; the message says what to write
     ├── SourceError              a Prometheus source did not give a usable answer
     │   ├── SourceUnreachable    refused, timed out, TLS, DNS
-    │   ├── SourceRejected       it answered, and said no (401, 403, 4xx, bad query)
+    │   ├── SourceRejected       it answered, and said no to us (401, 403, 404, a redirect)
+    │   │   └── QueryRejected    it answered, and said no to this one query (bad regex, too many samples)
     │   └── SourceUnwell         5xx, wrong content, truncated, too large, partial
     ├── ApiError                 the Kubernetes API server did not do what was asked
     │   ├── ApiUnavailable       refused, timed out, 429, 5xx: ask again later
@@ -42,6 +43,10 @@ class SourceUnreachable(SourceError):
 
 class SourceRejected(SourceError):
     reason = "PrometheusRejected"
+
+
+class QueryRejected(SourceRejected):
+    reason = "QueryRejected"
 
 
 class SourceUnwell(SourceError):

@@ -1,0 +1,205 @@
+"""PromQL text from plain values: nothing that a user writes can leave the place it was put in.
+
+One shape serves every metric family. Series carry a pod, not a workload, and a pod may be scraped twice, so:
+
+    sum by (namespace, workload, le) (          what is left: one row a workload (and bucket)
+      label_replace(                            the workload, from the pod's name
+        max without (job, instance, ...) (      one pod is one pod, however many jobs scrape it
+          increase(metric{matchers, namespace=~"a|b"}[60s])), ...))
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_QUERY_CHARACTERS = 4000
+"""Proxies before Prometheus commonly refuse request lines of 8 KiB; percent-encoding nearly doubles a query."""
+MAX_CHUNKS = 4
+"""Beyond it, one query for every namespace costs the server less than many for some."""
+
+SCRAPE_LABELS = (
+    "endpoint", "instance", "job", "metrics_path", "node", "prometheus", "prometheus_replica", "service",
+)  # fmt: skip
+"""Labels that say who scraped a pod and how. Series that differ in these only are copies of one another."""
+
+_SAFE = "[bcdfghjklmnpqrstvwxz2456789]"  # Kubernetes' alphabet for generated names: no vowels, nothing to mistake
+_POD = rf"([a-z0-9.-]+)-{_SAFE}{{6,10}}-{_SAFE}{{5}}|([a-z0-9.-]+)-[0-9]+|(?s:(.*))"
+_WORKLOAD = "${1}${2}${3}"  # one alternative matches; the groups of the others are empty
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+_OPERATORS = ("=", "!=", "=~", "!~")
+
+
+def workload_of_pod(pod_name: str) -> str:
+    """The name that queries give to a pod's workload: `web` for `web-5d4f8c7b9c-x2k4j` and for `web-0`.
+
+    The Deployment's form wins over the StatefulSet's. Any other name (a bare ReplicaSet's pod, or one that Kubernetes
+    had to cut at 63 characters) stands for itself, so a target is found by the set of its pods' names.
+    """
+    match = re.fullmatch(_POD, pod_name)
+    return "".join(group or "" for group in match.groups()) if match else pod_name
+
+
+def label_name(text: str) -> str:
+    """The text, if it is a label's name; raises ValueError otherwise."""
+    if not _LABEL.fullmatch(text):
+        raise ValueError(f"not a label name: {text!r}")
+    return text
+
+
+def metric_name(text: str) -> str:
+    """The text, if it is a metric's name; raises ValueError otherwise."""
+    if not _METRIC.fullmatch(text):
+        raise ValueError(f"not a metric name: {text!r}")
+    return text
+
+
+def quote(text: str) -> str:
+    """A string literal. Raises ValueError for text that has no UTF-8 (a lone surrogate)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("not Unicode text: it holds a lone surrogate") from error
+    return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    if " " <= character <= "~":
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def one_of(values: Iterable[str]) -> str:
+    """A regular expression (RE2) that matches exactly these values."""
+    return "|".join(re.sub(r"([^0-9A-Za-z_\-\u0080-\U0010ffff])", r"\\\1", value) for value in sorted(set(values)))
+
+
+def seconds(value: float) -> str:
+    """A PromQL duration, to the millisecond."""
+    return f"{value:.0f}s" if value == round(value) else f"{value * 1000:.0f}ms"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Matcher:
+    """One label matcher. Raises ValueError when it could not be part of a query."""
+
+    label: str
+    op: str
+    value: str
+
+    def __post_init__(self) -> None:
+        label_name(self.label)
+        quote(self.value)
+        if self.op not in _OPERATORS:
+            raise ValueError(f"not a matcher's operator: {self.op!r}")
+
+    def __str__(self) -> str:
+        return f"{self.label}{self.op}{quote(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Puts series into two classes: label `name` is "true" where `label` matches the whole `regex`, else absent."""
+
+    name: str
+    label: str
+    regex: str
+
+
+class Over(StrEnum):
+    """What is made of each series before series are brought together."""
+
+    NOW = "now"
+    """The newest sample's value (at most 5 minutes old, the server's lookback)."""
+    AGE = "age"
+    """Minus the age of the newest sample by the server's own clock: the greatest is the freshest."""
+    INCREASE = "increase"
+    COUNT = "count_over_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One family of series, grouped by workload; which namespaces are asked about is said at the end."""
+
+    metric: str
+    matchers: tuple[Matcher, ...] = ()
+    over: Over = Over.NOW
+    window_seconds: float = 0.0
+    offset_seconds: float = 0.0
+    aggregate: str = "sum"
+    keep: tuple[str, ...] = ()
+    """Further labels that rows are told apart by."""
+    mark: Mark | None = None
+    namespace_label: str = "namespace"
+    pod_label: str = "pod"
+
+    def __post_init__(self) -> None:
+        metric_name(self.metric)
+        for label in (*self.keep, self.namespace_label, self.pod_label):
+            label_name(label)
+
+    def text(self, namespaces: Sequence[str]) -> str:
+        """The query for these namespaces, or for every namespace when there are none."""
+        inner = f"max without ({', '.join(SCRAPE_LABELS)}) ({self._series(namespaces)})"
+        labels = [self.namespace_label, "workload", *self.keep]
+        if self.mark:
+            inner = _label_replace(inner, self.mark.name, "true", self.mark.label, self.mark.regex)
+            labels.append(self.mark.name)
+        rows = _label_replace(inner, "workload", _WORKLOAD, self.pod_label, _POD)
+        return f"{self.aggregate} by ({', '.join(labels)}) ({rows})"
+
+    def _series(self, namespaces: Sequence[str]) -> str:
+        label = self.namespace_label
+        where = Matcher(label, "=~", one_of(namespaces)) if namespaces else Matcher(label, "!=", "")
+        selector = f"{self.metric}{{{','.join(map(str, (*self.matchers, where)))}}}"
+        if self.window_seconds:
+            selector += f"[{seconds(self.window_seconds)}]"
+        if self.offset_seconds:
+            selector += f" offset {seconds(self.offset_seconds)}"
+        match self.over:
+            case Over.NOW:
+                return selector
+            case Over.AGE:
+                return f"timestamp({selector}) - time()"
+            case function:
+                return f"{function.value}({selector})"
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several queries in one call, their rows told apart by the label `part`."""
+
+    parts: tuple[tuple[str, Query], ...]
+
+    def text(self, namespaces: Sequence[str]) -> str:
+        """The query for these namespaces, or for every namespace when there are none."""
+        return " or ".join(_label_replace(query.text(namespaces), "part", name, "", "") for name, query in self.parts)
+
+
+def texts(query: Query | Together, namespaces: Iterable[str]) -> tuple[str, ...]:
+    """As few queries as hold all these namespaces, each short enough to send.
+
+    Where that would be more than MAX_CHUNKS, one that names no namespace: the caller leaves others' rows aside.
+    """
+    room = MAX_QUERY_CHARACTERS - len(query.text([""]))
+    repeats = len(query.text(["xx"])) - len(query.text(["x"]))
+    chunks: list[list[str]] = [[]]
+    used = 0
+    for namespace in sorted(set(namespaces)):
+        cost = repeats * (len(quote(one_of([namespace]))) - 1)  # without the quotes, with the bar
+        if chunks[-1] and used + cost > room:
+            chunks.append([])
+            used = 0
+        chunks[-1].append(namespace)
+        used += cost
+    return tuple(map(query.text, chunks if len(chunks) <= MAX_CHUNKS else [[]]))
+
+
+def _label_replace(inner: str, to: str, replacement: str, label: str, regex: str) -> str:
+    return f"label_replace({inner}, {quote(to)}, {quote(replacement)}, {quote(label)}, {quote(regex)})"

@@ -1,0 +1,203 @@
+"""Which queries a set of SLOs needs, and which rows of their answers belong to which SLO.
+
+SLOs with the same source, preset, matchers and scrape interval ask the same things, and share the queries: their number
+grows with metric families and chunks of namespaces, never with SLOs. It takes two rounds: first how the series are
+sampled, then, with windows that fit, what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from perfslo.api.v1alpha1 import Matcher as SpecMatcher
+from perfslo.core import scrape
+from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted
+from perfslo.core.model import Missing
+from perfslo.core.preset import Preset
+from perfslo.core.promql import Mark, Matcher, Over, Query, Together
+from perfslo.core.scrape import Sampling
+from perfslo.core.timescale import WINDOW_SCRAPES, TimeScale
+
+CPU = "container_cpu_usage_seconds_total"
+CFS_PERIODS = "container_cpu_cfs_periods_total"
+CFS_THROTTLED_PERIODS = "container_cpu_cfs_throttled_periods_total"
+MEMORY = "container_memory_working_set_bytes"
+HOUSEKEEPING_SECONDS = 10.0
+"""The kubelet's cAdvisor looks at a container about this often: more frequent scrapes repeat the same numbers."""
+
+_SAMPLING, _RESOURCE_SAMPLING = "sampling", "resource-sampling"
+_COMPLETIONS, _REQUESTS, _IN_FLIGHT = "completions", "requests", "in-flight"
+_CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
+_LATENCY = "latency/"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One query of one source; SLOs with equal ones share it."""
+
+    source: str
+    query: Query | Together
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One SLO with all that its queries are made of."""
+
+    wanted: Wanted
+    preset: Preset
+    source_matchers: tuple[Matcher, ...] = ()
+    """What the administrator puts on every selector of the source."""
+
+
+Asks = Mapping[str, Ask]
+"""What one SLO asks, by what it is for."""
+Answers = Mapping[str, Answer]
+
+
+def sampling_asks(subject: Subject) -> Asks:
+    """The first round: how the series are sampled."""
+    source = subject.wanted.source
+    return {
+        _SAMPLING: Ask(source, _sampling(_requests(subject))),
+        _RESOURCE_SAMPLING: Ask(source, _sampling(_resource(subject, CPU))),
+    }
+
+
+def sampling(answers: Answers) -> tuple[Sampling | Missing, Sampling | Missing]:
+    """What the first round said: of the request counter, and of the kubelet's series."""
+    return _sampling_of(answers[_SAMPLING]), _sampling_of(answers[_RESOURCE_SAMPLING])
+
+
+def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_seconds: float | None) -> Asks:
+    """The second round: what the series say; nothing about those that do not exist (None)."""
+    asks: dict[str, Query] = {}
+    if scrape_seconds is not None:
+        scale = TimeScale(scrape_seconds)
+        preset, requests = subject.preset, _requests(subject)
+        mark = Mark(FAILED, preset.failed.label, preset.failed.regex) if preset.failed else None
+        asks[_COMPLETIONS] = _increase(requests, scale.short_window_seconds)
+        asks[_REQUESTS] = _increase(requests, scale.window_seconds, mark=mark)
+        if preset.in_flight:
+            asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight)
+        for objective in subject.wanted.spec.latency_objectives:
+            own = objective.latency.matchers if objective.latency else ()
+            buckets = replace(_requests(subject, own), metric=f"{preset.histogram}_bucket", keep=("le",))
+            asks[_LATENCY + objective.name] = _increase(buckets, scale.window_seconds)
+    if resource_scrape_seconds is not None:
+        window = resource_window_seconds(resource_scrape_seconds)
+        asks[_CPU] = _increase(_resource(subject, CPU), window)
+        asks[_PERIODS] = _increase(_resource(subject, CFS_PERIODS), window)
+        asks[_THROTTLED] = _increase(_resource(subject, CFS_THROTTLED_PERIODS), window)
+        asks[_MEMORY] = _resource(subject, MEMORY)
+    return {name: Ask(subject.wanted.source, query) for name, query in asks.items()}
+
+
+def resource_window_seconds(scrape_seconds: float) -> float:
+    """Window for the kubelet's counters: four samples, and four looks of the kubelet."""
+    return WINDOW_SCRAPES * max(scrape_seconds, HOUSEKEEPING_SECONDS)
+
+
+def series(
+    subject: Subject,
+    first: Answers,
+    second: Answers,
+    scrape_seconds: float | None,
+    resource_scrape_seconds: float | None,
+) -> Series:
+    """Both rounds' answers together."""
+    requests, resources = sampling(first)
+    every = scrape_seconds or scrape.DEFAULT_SECONDS
+    resource_every = resource_scrape_seconds or scrape.DEFAULT_SECONDS
+    return Series(
+        sampling=requests,
+        scrape_seconds=every,
+        histograms={
+            name.removeprefix(_LATENCY): answer for name, answer in second.items() if name.startswith(_LATENCY)
+        },
+        scale_to_seconds=subject.preset.scale_to_seconds,
+        completions=second.get(_COMPLETIONS, ()),
+        requests=second.get(_REQUESTS, ()),
+        tells_failed=subject.preset.failed is not None,
+        in_flight=second.get(_IN_FLIGHT, ()),
+        resource_sampling=resources,
+        resource_scrape_seconds=resource_every,
+        resource_window_seconds=resource_window_seconds(resource_every),
+        cpu_seconds=second.get(_CPU, ()),
+        cfs_periods=second.get(_PERIODS, ()),
+        cfs_throttled_periods=second.get(_THROTTLED, ()),
+        memory_bytes=second.get(_MEMORY, ()),
+    )
+
+
+class Table:
+    """Rows of one query, by the workload they are of."""
+
+    def __init__(self, rows: Iterable[Row], namespace_label: str = "namespace") -> None:
+        self._rows: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            workload = row.labels.get(namespace_label, ""), row.labels.get("workload", "")
+            self._rows.setdefault(workload, []).append(row)
+
+    def of(self, wanted: Wanted) -> tuple[Row, ...]:
+        """The rows of an SLO's workload, whichever of its names they go by."""
+        return tuple(
+            row for workload in sorted(wanted.workloads) for row in self._rows.get((wanted.namespace, workload), ())
+        )
+
+
+def namespace_label(query: Query | Together) -> str:
+    """The label that names the namespace in a query's rows."""
+    return query.namespace_label if isinstance(query, Query) else query.parts[0][1].namespace_label
+
+
+def _matchers(subject: Subject, *own: Sequence[SpecMatcher]) -> tuple[Matcher, ...]:
+    written = {Matcher(matcher.label, matcher.op, matcher.value) for matchers in own for matcher in matchers}
+    return tuple(sorted({*subject.source_matchers, *written}))
+
+
+def _requests(subject: Subject, own: Sequence[SpecMatcher] = ()) -> Query:
+    preset = subject.preset
+    return Query(
+        metric=f"{preset.histogram}_count",
+        matchers=_matchers(subject, subject.wanted.spec.metrics.matchers, own),
+        namespace_label=preset.namespace_label,
+        pod_label=preset.pod_label,
+    )
+
+
+def _resource(subject: Subject, metric: str) -> Query:
+    containers = Matcher("container", "!=", "")  # without a name: the sums of whole pods and cgroups
+    return Query(metric=metric, matchers=(*_matchers(subject), containers))
+
+
+def _increase(query: Query, window_seconds: float, mark: Mark | None = None) -> Query:
+    return replace(query, over=Over.INCREASE, window_seconds=window_seconds, mark=mark)
+
+
+def _sampling(query: Query) -> Together:
+    def count(window: float, offset: float = 0.0) -> Query:
+        return replace(query, over=Over.COUNT, window_seconds=window, offset_seconds=offset, aggregate="max")
+
+    return Together(
+        (
+            ("age", replace(query, over=Over.AGE, aggregate="max")),
+            ("short", count(scrape.SHORT_SECONDS)),
+            ("long", count(scrape.LONG_SECONDS)),
+            ("old", count(scrape.SHORT_SECONDS, scrape.LONG_SECONDS - scrape.SHORT_SECONDS)),
+        )
+    )
+
+
+def _sampling_of(answer: Answer) -> Sampling | Missing:
+    if isinstance(answer, Missing):
+        return answer
+    greatest: dict[str, float] = {}
+    for row in answer:
+        part = row.labels.get("part", "")
+        greatest[part] = max(row.value, greatest.get(part, row.value))
+    if "age" not in greatest:
+        return Missing(
+            "SeriesMissing", "no request series match: are the pods scraped, and is the preset the right one?"
+        )
+    return Sampling(-greatest["age"], greatest.get("short", 0), greatest.get("long", 0), greatest.get("old", 0) > 0)

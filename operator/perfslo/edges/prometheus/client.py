@@ -1,0 +1,206 @@
+"""prometheus-api-client, made safe to use against a server that may be slow, broken or somebody else.
+
+The library builds the request and unwraps the result. Its session is ours, and adds: a deadline for the whole answer,
+no redirects, no proxies from the environment, no retries, a bounded body, a form body for long queries, a credential
+read anew for each query, and a checked answer, which keeps the warnings that the library drops.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.util.retry import Retry
+
+from perfslo.core.measure import Row
+from perfslo.errors import QueryRejected, SourceError, SourceRejected, SourceUnreachable, SourceUnwell
+from perfslo.settings import Source
+
+MAX_GET_CHARACTERS = 4000
+"""Longer parameters go into a form body: proxies commonly refuse request lines of 8 KiB."""
+_READ_BYTES = 64 * 1024
+_QUERY_ERRORS = {"bad_data", "execution"}
+_PROMQL_ANNOTATION = "PromQL "  # begins warnings about the query itself; any other says that data are missing
+_BUSY = {408, 429}
+
+
+class _Sample(BaseModel):
+    metric: dict[str, str]
+    value: tuple[float, Annotated[float, BeforeValidator(float)]]
+
+
+class _Vector(BaseModel):
+    resultType: Literal["vector"]
+    result: list[_Sample]
+
+
+class _Envelope(BaseModel):
+    """The whole answer to a query that succeeded."""
+
+    status: Literal["success"]
+    data: _Vector
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
+    isPartial: bool = False
+
+
+class _Refusal(BaseModel):
+    status: Literal["error"]
+    errorType: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Rows of one query, and what the server remarked about the query itself."""
+
+    rows: tuple[Row, ...]
+    remarks: tuple[str, ...] = ()
+
+
+class Client:
+    """Asks one source. Safe to use from several threads."""
+
+    def __init__(self, source: Source) -> None:
+        self._session = _Session(source)
+        self._connect = PrometheusConnect(
+            url=source.address.rstrip("/"),
+            session=self._session,
+            retry=Retry(0),
+            auth=_BearerToken(source.bearer_token_file) if source.bearer_token_file else None,
+            timeout=source.timeout_seconds,
+        )
+
+    def query(self, text: str) -> Answered:
+        """The rows of an instant query, evaluated at the server's own time.
+
+        Raises:
+            SourceUnreachable: refused, timed out, TLS, DNS, no credential.
+            SourceRejected: the source said no to us; QueryRejected: to this query.
+            SourceUnwell: 5xx, wrong content, truncated, too large, or an answer it says is incomplete.
+        """
+        try:
+            # Thanos, Mimir and VictoriaMetrics then fail instead of leaving parts out; Prometheus ignores it.
+            envelope: Any = self._connect.custom_query(
+                text, {"partial_response": "false", "deny_partial_response": "1"}
+            )
+        except SourceError:
+            raise
+        except (requests.Timeout, ReadTimeoutError, TimeoutError):
+            raise SourceUnreachable("no answer in time") from None
+        except (requests.ConnectionError, ssl.SSLError) as error:
+            raise SourceUnreachable(_connection_problem(error)) from None
+        except (requests.RequestException, HTTPError) as error:
+            raise SourceUnwell(f"the answer could not be read ({type(error).__name__})") from None
+        except OSError as error:
+            raise SourceUnreachable(f"the CA file cannot be used ({type(error).__name__})") from None
+        return _answered(envelope)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._session.close()
+
+
+class _BearerToken(requests.auth.AuthBase):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        try:
+            token = self._path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceUnreachable(f"the bearer token's file cannot be read ({type(error).__name__})") from None
+        if not token.isascii() or not token.isprintable():
+            raise SourceUnreachable("the bearer token's file does not hold a token")
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+
+class _Session(requests.Session):
+    """Does what the library asks for, within limits, and returns a checked answer."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.max_redirects = 0
+        self.verify = str(source.ca_file) if source.ca_file else True
+        self._timeout_seconds = source.timeout_seconds
+        self._max_bytes = source.max_response_bytes
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Any:
+        deadline = time.monotonic() + self._timeout_seconds
+        params: Mapping[str, str] = kwargs.pop("params")
+        if len(urlencode(params)) > MAX_GET_CHARACTERS:
+            method, kwargs["data"] = "POST", params
+        else:
+            kwargs["params"] = params
+        kwargs |= {"allow_redirects": False, "stream": True}
+        with super().request(method, url, *args, **kwargs) as response:
+            body = self._body(response, deadline)
+        if response.status_code != 200:
+            raise _refused(response.status_code, body)
+        return _Checked(body)
+
+    def _body(self, response: requests.Response, deadline: float) -> bytes:
+        body = bytearray()
+        while part := response.raw.read1(_READ_BYTES, decode_content=True):
+            body += part
+            if len(body) > self._max_bytes:
+                raise SourceUnwell(f"the answer is larger than {self._max_bytes} bytes")
+            if time.monotonic() > deadline:
+                raise SourceUnreachable("the answer did not end in time")
+        return bytes(body)
+
+
+class _Checked:
+    """What the library needs of a response."""
+
+    status_code = 200
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def json(self) -> Any:
+        try:
+            envelope = _Envelope.model_validate_json(self._body)
+        except ValidationError:
+            raise SourceUnwell("the answer is not Prometheus' JSON for an instant vector") from None
+        return {"data": {"result": envelope}}
+
+
+def _answered(envelope: _Envelope) -> Answered:
+    if envelope.isPartial:
+        raise SourceUnwell("the answer is partial")
+    if any(not warning.startswith(_PROMQL_ANNOTATION) for warning in envelope.warnings):
+        raise SourceUnwell("the answer came with warnings: data may be missing from it")
+    rows = tuple(Row(sample.metric, sample.value[1]) for sample in envelope.data.result)
+    return Answered(rows, (*envelope.warnings, *envelope.infos))
+
+
+def _refused(status: int, body: bytes) -> SourceError:
+    if 300 <= status < 400:
+        return SourceRejected(f"it answered with a redirect ({status}), which is never followed: set its final address")
+    if status >= 500 or status in _BUSY:
+        return SourceUnwell(f"it answered with status {status}")
+    try:
+        kind = _Refusal.model_validate(json.loads(body)).errorType
+    except (ValueError, RecursionError):
+        kind = ""
+    if kind in _QUERY_ERRORS:
+        return QueryRejected(f"it refused the query ({kind}, status {status}): check the SLO's matchers")
+    return SourceRejected(f"it answered with status {status}")
+
+
+def _connection_problem(error: Exception) -> str:
+    if isinstance(error, (requests.exceptions.SSLError, ssl.SSLError)):
+        return "the TLS connection failed: check its certificate and the CA file"
+    return "it cannot be reached: connection refused, reset, or its name is unknown"

@@ -1,0 +1,219 @@
+"""The metrics sources of all SLOs: two rounds of shared queries a cycle, at most four at a time.
+
+A source that does not answer is unwell as a whole (common mode): every SLO of it is told so, and the rest of the
+cycle's queries are not sent. After a few such cycles the first query of a cycle goes alone, and the others follow only if
+it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from perfslo.core import queries, scrape
+from perfslo.core.measure import Answer, Row, Series, Wanted, missing
+from perfslo.core.model import Missing
+from perfslo.core.preset import Preset
+from perfslo.core.promql import Matcher, texts
+from perfslo.core.queries import Answers, Ask, Asks, Subject, Table
+from perfslo.edges.prometheus.client import Client
+from perfslo.errors import QueryRejected, SourceError
+from perfslo.settings import Source
+
+MAX_IN_FLIGHT = 4
+"""A fifth of the server's default `--query.max-concurrency`: dashboards and rules need the rest."""
+FAILED_CYCLES_TO_OPEN = 2
+"""One may be a restart."""
+
+_NOT_ASKED = Missing("NotAsked", "the source failed before this was asked")
+
+
+@dataclass(slots=True)
+class Stats:
+    """Totals of one source since the start, for the operator's own metrics."""
+
+    queries: int = 0
+    empty: int = 0
+    rows: int = 0
+    remarks: int = 0
+    duration_seconds: float = 0.0
+    """Of all queries together."""
+    errors: dict[str, int] = field(default_factory=dict)
+    """By reason."""
+
+
+@dataclass(slots=True)
+class _State:
+    client: Client
+    stats: Stats = field(default_factory=Stats)
+    failed_cycles: int = 0
+    problem: Missing | None = None
+    """Set in a cycle once the source turned out to be unwell."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.failed_cycles >= FAILED_CYCLES_TO_OPEN
+
+
+class Sources:
+    """Asks the administrator's sources. One `measure` at a time."""
+
+    def __init__(self, sources: Mapping[str, Source], presets: Mapping[str, Preset]) -> None:
+        """Raises nothing: a source that cannot work shows at its first query."""
+        self._settings = sources
+        self._presets = presets
+        self._matchers = {
+            name: tuple(Matcher(matcher.label, matcher.op, matcher.value) for matcher in source.matchers)
+            for name, source in sources.items()
+        }
+        self._states = {name: _State(Client(source)) for name, source in sources.items()}
+        self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="prometheus")
+        self._intervals: dict[str, tuple[float | None, float | None]] = {}
+
+    @property
+    def stats(self) -> Mapping[str, Stats]:
+        """By source."""
+        return {name: state.stats for name, state in self._states.items()}
+
+    @property
+    def open_breakers(self) -> frozenset[str]:
+        """Sources that get one query a cycle until it is answered."""
+        return frozenset(name for name, state in self._states.items() if state.is_open)
+
+    async def measure(self, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
+        """The series of each SLO, by its key. Trouble is in the values; none is raised."""
+        for state in self._states.values():
+            state.problem = None
+        known = {one.key: self._subject(one) for one in wanted}
+        subjects = [subject for subject in known.values() if isinstance(subject, Subject)]
+        sampling_answers = await self._round({s.wanted.key: (s, queries.sampling_asks(s)) for s in subjects})
+        self._intervals = {key: self._found(key, answers) for key, answers in sampling_answers.items()}
+        value_answers = await self._round(
+            {s.wanted.key: (s, queries.value_asks(s, *self._intervals[s.wanted.key])) for s in subjects}
+        )
+        for name in {subject.wanted.source for subject in subjects}:
+            state = self._states[name]
+            state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
+        return {
+            key: subject
+            if isinstance(subject, Series)
+            else self._series(subject, sampling_answers[key], value_answers[key])
+            for key, subject in known.items()
+        }
+
+    async def close(self) -> None:
+        """Ask no more; queries in flight end by their own deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for state in self._states.values():
+            state.client.close()
+
+    def _subject(self, wanted: Wanted) -> Subject | Series:
+        source, preset = self._settings.get(wanted.source), self._presets.get(wanted.preset)
+        if source is None:
+            return missing(
+                Missing("SourceNotDefined", f"no source {wanted.source!r}; defined are: {_names(self._settings)}")
+            )
+        if source.namespaces and wanted.namespace not in source.namespaces:
+            return missing(
+                Missing("SourceNotAllowed", f"the source {wanted.source!r} may not be used in this namespace")
+            )
+        if preset is None:
+            return missing(
+                Missing("PresetNotDefined", f"no preset {wanted.preset!r}; defined are: {_names(self._presets)}")
+            )
+        return Subject(wanted, preset, self._matchers[wanted.source])
+
+    def _found(self, key: str, answers: Answers) -> tuple[float | None, float | None]:
+        previous = self._intervals.get(key, (None, None))
+        one, other = (
+            scrape.interval(found, before) if isinstance(found, scrape.Sampling) else None
+            for found, before in zip(queries.sampling(answers), previous, strict=True)
+        )
+        return one, other
+
+    def _series(self, subject: Subject, first: Answers, second: Answers) -> Series:
+        if problem := self._states[subject.wanted.source].problem:
+            return missing(problem, common=True)
+        return queries.series(subject, first, second, *self._intervals[subject.wanted.key])
+
+    async def _round(self, asks: Mapping[str, tuple[Subject, Asks]]) -> Mapping[str, Answers]:
+        namespaces: dict[Ask, set[str]] = {}
+        for subject, own in asks.values():
+            for ask in own.values():
+                namespaces.setdefault(ask, set()).add(subject.wanted.namespace)
+        tables = await self._ask_all(namespaces)
+        return {
+            key: {name: _answer(tables[ask], subject.wanted) for name, ask in own.items()}
+            for key, (subject, own) in asks.items()
+        }
+
+    async def _ask_all(self, namespaces: Mapping[Ask, set[str]]) -> Mapping[Ask, Table | Missing]:
+        by_source: dict[str, list[Ask]] = {}
+        for ask in namespaces:
+            by_source.setdefault(ask.source, []).append(ask)
+        answers: dict[Ask, Table | Missing] = {}
+        async with asyncio.TaskGroup() as group:
+            for name, asks in by_source.items():
+                group.create_task(self._ask_source(self._states[name], asks, namespaces, answers))
+        return answers
+
+    async def _ask_source(
+        self,
+        state: _State,
+        asks: Iterable[Ask],
+        namespaces: Mapping[Ask, set[str]],
+        answers: dict[Ask, Table | Missing],
+    ) -> None:
+        async def answer(ask: Ask) -> None:
+            answers[ask] = await self._ask(state, ask, namespaces[ask])
+
+        first, *others = asks
+        if state.is_open:
+            await answer(first)
+        else:
+            others.append(first)
+        async with asyncio.TaskGroup() as group:
+            for ask in others:
+                group.create_task(answer(ask))
+
+    async def _ask(self, state: _State, ask: Ask, namespaces: Iterable[str]) -> Table | Missing:
+        rows: list[Row] = []
+        for text in texts(ask.query, namespaces):
+            answered = await asyncio.get_running_loop().run_in_executor(self._pool, _query, state, text)
+            if isinstance(answered, Missing):
+                return answered
+            rows += answered
+        return Table(rows, queries.namespace_label(ask.query))
+
+
+def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
+    """Runs in a thread of the pool. The counters of `Stats` may lose an increment to a race, which does no harm."""
+    if state.problem:
+        return _NOT_ASKED
+    started = time.monotonic()
+    state.stats.queries += 1
+    try:
+        answered = state.client.query(text)
+    except SourceError as error:
+        state.stats.errors[error.reason] = state.stats.errors.get(error.reason, 0) + 1
+        problem = Missing(error.reason, str(error))
+        if not isinstance(error, QueryRejected):
+            state.problem = problem
+        return problem
+    finally:
+        state.stats.duration_seconds += time.monotonic() - started
+    state.stats.rows += len(answered.rows)
+    state.stats.remarks += len(answered.remarks)
+    state.stats.empty += not answered.rows
+    return answered.rows
+
+
+def _answer(table: Table | Missing, wanted: Wanted) -> Answer:
+    return table if isinstance(table, Missing) else table.of(wanted)
+
+
+def _names(defined: Iterable[str]) -> str:
+    return ", ".join(sorted(defined)) or "none"
