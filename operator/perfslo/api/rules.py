@@ -54,10 +54,9 @@ class Rule:
 
 
 def broken(rules: list[Rule]) -> PydanticCustomError:
-    """The error for the rules that do not hold; `field` in its context is the first one's."""
-    return PydanticCustomError(
-        "rule", "{message}", {"message": "; ".join(rule.message for rule in rules), "field": rules[0].field or ""}
-    )
+    """The one error that pydantic allows for all rules of a value that do not hold; `rules` in its context has them."""
+    message = "; ".join(rule.message for rule in rules)
+    return PydanticCustomError("rule", "{message}", {"message": message, "rules": rules})
 
 
 @dataclass(frozen=True)

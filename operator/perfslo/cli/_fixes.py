@@ -1,5 +1,7 @@
 """A model's complaint -> the field, and what to write there instead."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -30,40 +32,47 @@ def dotted(path: Path) -> str:
 
 
 def problems(model: type[BaseModel], errors: list[ErrorDetails]) -> list[Problem]:
-    """One problem for each error, without the echoes: a list is not too short because an item is wrong."""
-    paths = [error["loc"] for error in errors]
+    """What is wrong, without the echoes: a list is not too short because an item of it is wrong."""
+    wrong = {error["loc"][:depth] for error in errors for depth in range(len(error["loc"]))}
     return [
-        _problem(_schema(model), error)
+        problem
         for error in errors
-        if error["type"] != "too_short" or not any(path[:-1][: len(error["loc"])] == error["loc"] for path in paths)
+        if error["type"] != "too_short" or error["loc"] not in wrong
+        for problem in _problems(_schema(model), error)
     ]
 
 
 _schema = cache(structural)
 
 
-def _problem(root: Schema, error: ErrorDetails) -> Problem:
-    path, context = error["loc"], error.get("ctx", {})
-    if field := context.get("field"):
-        path = (*path, *field.split("."))
-    return Problem(path, _advice(root, path, error))
+def _problems(root: Schema, error: ErrorDetails) -> Iterator[Problem]:
+    path = error["loc"]
+    if error["type"] != "rule":
+        yield Problem(path, _advice(root, path, error))
+        return
+    for rule in error["ctx"]["rules"]:
+        yield Problem((*path, *(rule.field.split(".") if rule.field else ())), rule.message)
 
 
 def _advice(root: Schema, path: Path, error: ErrorDetails) -> str:
     schema, found = _at(root, path), error["input"]
     match error["type"]:
-        case "rule" | "duplicate":
+        case "duplicate" | "tolerance":
             return error["msg"]
         case "missing":
             return f"missing: write {_wanted(schema)}"
         case "extra_forbidden":
             return _unknown(str(path[-1]), _at(root, path[:-1]))
-        case "string_type" if isinstance(found, int | float) and not isinstance(found, bool):
+        case "string_type" if _is_number(found) and re.search(schema.get("pattern", ""), str(found)):
             return f'write it in quotes: "{found}"'
         case "too_short" | "too_long" | "string_too_short" | "string_too_long":
             return f"write {_wanted(schema)}"
         case _:
             return f"{_shown(found)} will not do: write {_wanted(schema)}"
+
+
+def _is_number(found: Any) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def _shown(found: Any) -> str:
@@ -87,7 +96,10 @@ def _at(schema: Schema, path: Path) -> Schema:
 def _unknown(name: str, parent: Schema) -> str:
     known = list(parent.get("properties", {}))
     lowered = {field.lower(): field for field in known}
-    if close := get_close_matches(name.lower(), lowered, n=1):
+    close = get_close_matches(name.lower(), lowered, n=1) or [
+        field for field in lowered if field.startswith(name.lower())
+    ]
+    if close:
         return f"unknown field: did you mean {lowered[close[0]]}?"
     return f"unknown field: remove it, or write one of {', '.join(known)}"
 
@@ -106,6 +118,8 @@ def _form(schema: Schema) -> str:
             return f"a whole number from {low} to {high} without quotes"
         case {"type": "boolean"}:
             return "true or false without quotes"
+        case {"type": "string", "x-kubernetes-validations": [rule, *_]}:
+            return str(rule["message"]).removeprefix("write ")
         case {"type": "string", "maxLength": longest}:
             return f"text of {schema.get('minLength', 0)} to {longest} characters"
         case {"type": "array"}:

@@ -44,8 +44,8 @@ _Loader.yaml_implicit_resolvers = {
 
 def documents(text: str) -> Iterator[Document]:
     """Each document that is not empty. Raises ManifestError."""
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         while loader.check_node() and (node := loader.get_node()):
             lines: dict[Path, int] = {}
             _walk(node, (), lines)
@@ -58,8 +58,6 @@ def documents(text: str) -> Iterator[Document]:
         raise ManifestError(f"not YAML: {re.sub(chr(10) + '.*', '', str(error))}", 1) from error
     except RecursionError as error:
         raise ManifestError("nested too deeply, or an alias that contains itself", 1) from error
-    finally:
-        loader.dispose()
 
 
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}

@@ -41,7 +41,7 @@ class _Quantity:
             return value
         if isinstance(value, str) and _QUANTITY.fullmatch(value):
             return value
-        raise PydanticCustomError("rule", "{message}", {"message": _MESSAGE, "field": ""})
+        raise PydanticCustomError("tolerance", _MESSAGE)
 
 
 class ScalingPolicy(SpecModel):

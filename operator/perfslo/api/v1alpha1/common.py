@@ -181,7 +181,7 @@ Positive = Annotated[
 Name = Annotated[
     str,
     Field(min_length=1, max_length=63),
-    _matches(_NAME, "write a name of lower-case letters, digits and dashes, such as pg-main"),
+    _matches(_NAME, "write a name of up to 63 lower-case letters, digits and dashes, such as pg-main"),
 ]
 ObjectName = Annotated[
     str,

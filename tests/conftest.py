@@ -1,0 +1,95 @@
+"""Fixtures that several folders share: the local cluster, and the CRDs on it."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CRDS = ("performanceslos.perfslo.io", "leverclaims.perfslo.io")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster, spoken to through its own kubectl."""
+
+    kubeconfig: Path
+    binaries: Path
+
+    def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:  # noqa: A002
+        """Run kubectl; with `check`, a refusal fails the test with what kubectl said."""
+        done = subprocess.run(
+            [str(self.binaries / "kubectl"), f"--kubeconfig={self.kubeconfig}", *args],
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if check and done.returncode:
+            pytest.fail(f"kubectl {' '.join(args)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+
+    def get(self, *args: str) -> Any:
+        """What `kubectl get ARGS -o json` prints."""
+        return json.loads(self.kubectl("get", *args, "-o", "json").stdout)
+
+    @contextmanager
+    def namespace(self) -> Iterator[str]:
+        """A namespace of its own, deleted afterwards; tests run beside each other."""
+        name = f"perfslo-test-{uuid4().hex[:8]}"
+        self.kubectl("create", "namespace", name)
+        try:
+            yield name
+        finally:
+            self.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The local cluster; without one the test fails and says how to get it."""
+    cluster = Cluster(Path(cluster_py("kubeconfig")), Path(cluster_py("bin")))
+    if cluster.kubectl("get", "--raw", "/readyz", check=False).stdout != "ok":
+        pytest.fail(f"no cluster answers at {cluster.kubeconfig}: run `make cluster`")
+    return cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own."""
+    with cluster.namespace() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def crds(cluster: Cluster) -> None:
+    """The CRDs of this source tree, served. Test processes share the cluster: one at a time writes them."""
+    lock = Path(tempfile.gettempdir(), f"perfslo-tests-{os.getuid()}.lock")
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        cluster.kubectl(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager=perfslo-tests",
+            f"--filename={ROOT / 'crds'}",
+        )
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in CRDS))
+
+
+def cluster_py(command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "dev/cluster/cluster.py", command], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    if done.returncode:
+        pytest.fail(f"no cluster is up: run `make cluster` ({done.stderr.strip() or done.stdout.strip()})")
+    return done.stdout.strip()
