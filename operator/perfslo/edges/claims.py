@@ -6,7 +6,7 @@ leader writes them, each write tests the resourceVersion, and a claim that was e
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
@@ -23,6 +23,8 @@ from perfslo.errors import LostRace, NotFound, WriteConflict
 log = structlog.get_logger(__name__)
 
 PAGE = "500"
+
+Undo = Literal["Keep", "Restore"]
 
 
 class Holder(Owner, Protocol):
@@ -43,7 +45,7 @@ class Pull:
     wanted: str
     decision_id: str
     time: float
-    on_delete: Literal["Keep", "Restore"]
+    on_delete: Undo
 
     @property
     def claim_name(self) -> str:
@@ -123,31 +125,16 @@ class Claims:
         if existing and existing.spec.holder.uid != pull.holder.uid:
             await self._succeed(existing, pull.holder)
         spec = claimed(existing.spec if existing else None, pull)
-        try:
-            if existing:
-                body: JSON = {"metadata": _preconditions(existing), "spec": spec.model_dump()}
-                answer = await self._writer.send(
-                    "PATCH", _path(*key), body, content_type=MERGE_PATCH, decision_id=pull.decision_id
-                )
-            else:
-                body = {
-                    "apiVersion": API_VERSION,
-                    "kind": "LeverClaim",
-                    "metadata": {"name": pull.claim_name},
-                    "spec": spec.model_dump(exclude_none=True),
-                }
-                answer = await self._writer.send("POST", _path(key[0]), body, decision_id=pull.decision_id)
-        except (LostRace, NotFound):
-            await self._reload(key)
-            raise
-        claim = self._known[key] = LeverClaim.model_validate(answer)
-        return claim
+        return await self._change(existing, spec) if existing else await self._create(key, spec)
 
-    def conflict(self, holder: Holder, target: ClaimTarget, field: str) -> str | None:
-        """Who else holds this lever and keeps it, as a sentence for the user; None when `holder` may have it."""
-        claim = self._known.get((holder.namespace, claim_name(target.group, target.kind, target.name, field)))
-        rival = self._living(claim.spec.holder.uid) if claim and claim.spec.holder.uid != holder.uid else None
-        return _conflict(target, rival) if rival and precedence(rival) < precedence(holder) else None
+    async def adopt(self, claim: LeverClaim, heir: Holder, on_delete: Undo) -> LeverClaim:
+        """Make `heir` the holder, with what it wants done on its own end; the values stay what they are.
+
+        Raises:
+            LostRace: the claim had changed. NotLeading, ApiError: as Writer.send.
+        """
+        holder = ClaimHolder(name=heir.name, uid=heir.uid)
+        return await self._change(claim, claim.spec.model_copy(update={"holder": holder, "on_delete": on_delete}))
 
     async def holder_is_gone(self, claim: LeverClaim) -> bool:
         """Whether the SLO that holds it was surely deleted: the API server says so while it still serves the kind.
@@ -172,13 +159,37 @@ class Claims:
         key = _key(claim)
         options: JSON = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": _preconditions(claim)}
         try:
-            await self._writer.send("DELETE", _path(*key), options, decision_id=claim.spec.decision_id or "")
+            await self._writer.send("DELETE", _path(*key), options, decision_id=_decision(claim.spec))
         except NotFound:
             pass
         except LostRace:
             await self._reload(key)
             raise
         self._known.pop(key, None)
+
+    async def _create(self, key: tuple[str, str], spec: LeverClaimSpec) -> LeverClaim:
+        namespace, name = key
+        body: JSON = {
+            "apiVersion": API_VERSION,
+            "kind": "LeverClaim",
+            "metadata": {"name": name},
+            "spec": spec.model_dump(exclude_none=True),
+        }
+        return await self._remember(key, self._writer.send("POST", _path(namespace), body, decision_id=_decision(spec)))
+
+    async def _change(self, claim: LeverClaim, spec: LeverClaimSpec) -> LeverClaim:
+        key = _key(claim)
+        body: JSON = {"metadata": _preconditions(claim), "spec": spec.model_dump()}
+        patch = self._writer.send("PATCH", _path(*key), body, content_type=MERGE_PATCH, decision_id=_decision(spec))
+        return await self._remember(key, patch)
+
+    async def _remember(self, key: tuple[str, str], write: Awaitable[JSON]) -> LeverClaim:
+        try:
+            claim = self._known[key] = LeverClaim.model_validate(await write)
+        except (LostRace, NotFound):
+            await self._reload(key)
+            raise
+        return claim
 
     async def _succeed(self, existing: LeverClaim, heir: Holder) -> None:
         rival = self._living(existing.spec.holder.uid)
@@ -227,6 +238,10 @@ def _path(namespace: str = "", name: str = "") -> str:
 
 def _key(claim: LeverClaim) -> tuple[str, str]:
     return claim.metadata.namespace or "", claim.metadata.name
+
+
+def _decision(spec: LeverClaimSpec) -> str:
+    return spec.decision_id or ""
 
 
 def _preconditions(claim: LeverClaim) -> JSON:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,7 +156,8 @@ class Elector:
     """Keeps one Candidate's record on the API server.
 
     Its Api must be its own: an election that queues behind other requests misses its deadline under load. `identity`
-    must be new for each process. `seize` is for commands: it takes the lease from whoever holds it, and leaves it held.
+    is for people; what is added to it makes it this process's own, so that a restarted one is somebody else. `seize` is
+    for commands: it takes the lease from whoever holds it, and leaves it held.
     """
 
     def __init__(
@@ -176,7 +178,7 @@ class Elector:
         self._timing = timing
         self._resigns = not seize
         self._clock = clock
-        self._candidate = Candidate(identity, timing, seize=seize)
+        self._candidate = Candidate(f"{identity}_{secrets.token_hex(4)}", timing, seize=seize)
         self._metadata: JSON = {"name": timing.name}
         self._problem = ""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from perfslo.api.v1alpha1 import ClaimTarget, LeverClaim
 from perfslo.core.model import JSON, Change, ChangeResult, Replicas, Step, Target, TargetRef
-from perfslo.edges.claims import Claims, Holder, Pull, is_ours
+from perfslo.edges.claims import Claims, Holder, Pull, Undo, is_ours
 from perfslo.edges.kube.client import JSON_PATCH, Api
 from perfslo.edges.kube.writes import Writer
 from perfslo.errors import ApiError, ConfigurationError, NotFound
@@ -35,7 +34,7 @@ class Order:
     step: Step
     decision_id: str
     time: float
-    on_delete: Literal["Keep", "Restore"]
+    on_delete: Undo
     recommend_only: bool = False
 
 
@@ -96,6 +95,19 @@ class ScaleActuator:
         if step.wanted > step.current:
             return replicas.ready >= step.wanted
         return replicas.ready <= step.wanted
+
+    async def release(self, claim: LeverClaim) -> str:
+        """Give the lever back as its holder wished, and forget the claim. Returns what was done, as a sentence.
+
+        Raises:
+            LostRace: something changed meanwhile; look again. NotLeading, ConfigurationError, ApiError: still claimed.
+        """
+        target = claim.spec.target_ref
+        done = f"{target.kind}/{target.name} left as it is (onDelete: Keep)"
+        if claim.spec.on_delete == "Restore":
+            done = await self.restore(claim)
+        await self._claims.delete(claim)
+        return done
 
     async def restore(self, claim: LeverClaim) -> str:
         """Put back what was found first, if the value is still ours. Returns what was done, as a sentence.
