@@ -55,7 +55,7 @@ class Api:
         configuration.client_session_kwargs = {"trust_env": False}
         configuration.retries = None
         configuration.connection_pool_maxsize = 0  # each watch keeps one; callers bound their own requests
-        self._configuration = configuration
+        self.configuration = configuration
         self._rest = RESTClientObject(configuration)
 
     async def close(self) -> None:
@@ -107,7 +107,7 @@ class Api:
         content_type: str,
         timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        url = self._configuration.host + path + ("?" + urlencode(query) if query else "")
+        url = self.configuration.host + path + ("?" + urlencode(query) if query else "")
         what = f"{method} {path}"
         try:
             answer = await self._rest.request(  # type: ignore[no-untyped-call]
@@ -127,7 +127,7 @@ class Api:
 
     async def _headers(self, content_type: str) -> dict[str, str]:
         headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": f"perfslo/{__version__}"}
-        auth = (await self._configuration.auth_settings()).get("BearerToken")  # re-reads a rotated token
+        auth = (await self.configuration.auth_settings()).get("BearerToken")  # re-reads a rotated token
         if auth and auth["value"]:
             headers["Authorization"] = auth["value"]
         return headers

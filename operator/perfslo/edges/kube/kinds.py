@@ -44,12 +44,11 @@ class BuiltInKind:
             changed=self._changed,
         )
 
-    @property
-    def synced(self) -> bool:
-        return self.reflector.synced
-
     async def run(self) -> None:
         await self.reflector.run()
+
+    async def wait_synced(self) -> None:
+        await self.reflector.wait_synced()
 
     def find(self, key: Key) -> Found | TargetProblem | None:
         workload = self.reflector.items.get(key)
@@ -86,14 +85,14 @@ class CustomKind:
             changed=self._scales.changed,
         )
 
-    @property
-    def synced(self) -> bool:
-        return self.reflector.synced and self._scales.synced
-
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.reflector.run())
             group.create_task(self._scales.run())
+
+    async def wait_synced(self) -> None:
+        await self.reflector.wait_synced()
+        await self._scales.wait_synced()
 
     def find(self, key: Key) -> Found | TargetProblem | None:
         item = self.reflector.items.get(key)

@@ -58,6 +58,7 @@ class Reflector(Generic[T]):
         self._scopes = namespaces or ("",)
         self._items: dict[Key, T] = {}
         self._listed: set[str] = set()
+        self._synced = asyncio.Event()
         self.items: Mapping[Key, T] = MappingProxyType(self._items)
         self.served = True
         """False while the API server does not know the kind."""
@@ -69,10 +70,9 @@ class Reflector(Generic[T]):
         self._versions = dict.fromkeys(self._scopes, "")
         self._contacts = dict.fromkeys(self._scopes, float("-inf"))
 
-    @property
-    def synced(self) -> bool:
-        """Everything was listed at least once (a kind that is not served counts: there is nothing of it)."""
-        return len(self._listed) == len(self._scopes)
+    async def wait_synced(self) -> None:
+        """Until everything was listed once (a kind that is not served counts: there is nothing of it)."""
+        await self._synced.wait()
 
     @property
     def last_contact(self) -> float:
@@ -121,7 +121,7 @@ class Reflector(Generic[T]):
             if not query["continue"]:
                 break
         self._drop(namespace, keep=seen)
-        self._listed.add(namespace)
+        self._was_listed(namespace)
         self.lists += 1
         self.served = True
         return str(page["metadata"]["resourceVersion"])
@@ -172,8 +172,13 @@ class Reflector(Generic[T]):
         self._heard(namespace)
         self._versions[namespace] = ""
         self._drop(namespace)
-        self._listed.add(namespace)
+        self._was_listed(namespace)
         self.served = False
+
+    def _was_listed(self, namespace: str) -> None:
+        self._listed.add(namespace)
+        if len(self._listed) == len(self._scopes):
+            self._synced.set()
 
     def _failed(self, error: ApiError) -> None:
         self.failures += 1

@@ -30,10 +30,6 @@ class Scales:
         self._waiting: set[Key] = set()
         self.items: dict[Key, Scale | None] = {}
 
-    @property
-    def synced(self) -> bool:
-        return not self._waiting
-
     def changed(self, key: Key, old: CustomResource | None, new: CustomResource | None) -> None:
         """To be called by the kind's reflector."""
         if new is None:
@@ -42,28 +38,36 @@ class Scales:
             self.items.pop(key, None)
             return
         self._living.add(key)
-        if key not in self._waiting:
-            self._waiting.add(key)
-            self._queue.put_nowait(key)
+        self._want(key)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(WORKERS):
                 group.create_task(self._work(), name=f"scales {self._kind.resource} {number}")
 
+    async def wait_synced(self) -> None:
+        """Until all that is known to have changed was asked for once, with or without an answer."""
+        await self._queue.join()
+
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            if key not in self._waiting:
-                continue
-            self._waiting.discard(key)  # from here on, a change asks again
-            try:
-                self._keep(key, await self._read(key))
-            except ApiError as error:
-                _log.warning("cannot read a scale, trying again", kind=self._kind.kind, key=key, problem=str(error))
-                self._waiting.add(key)
-                await asyncio.sleep(RETRY_SECONDS)
-                self._queue.put_nowait(key)
+            if key in self._waiting:
+                self._waiting.discard(key)  # from here on, a change asks again
+                await self._ask(key)
+            self._queue.task_done()
+
+    async def _ask(self, key: Key) -> None:
+        try:
+            self._keep(key, await self._read(key))
+        except ApiError as error:
+            _log.warning("cannot read a scale, trying again", kind=self._kind.kind, key=key, problem=str(error))
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._want, key)
+
+    def _want(self, key: Key) -> None:
+        if key in self._living and key not in self._waiting:
+            self._waiting.add(key)
+            self._queue.put_nowait(key)
 
     def _keep(self, key: Key, new: Scale | None) -> None:
         """Two answers for one object may overtake each other: the newer one stays."""

@@ -36,6 +36,8 @@ class World:
     def __init__(self, api: Api, settings: Settings) -> None:
         namespaces = settings.watch_namespaces
         starts = Starts()
+        self.synced = asyncio.Event()
+        """Set when everything was seen once: before, nothing may be decided."""
         self._pods = PodIndex(starts)
         self._scalers = ScalerIndex()
         self._kinds = {
@@ -62,19 +64,18 @@ class World:
 
     async def run(self) -> None:
         """Keep the mirrors up to date until cancelled."""
+        parts = (*self._kinds.values(), *self._others)
         async with asyncio.TaskGroup() as group:
-            for part in (*self._kinds.values(), *self._others):
+            for part in parts:
                 group.create_task(part.run())
+            for part in parts:
+                await part.wait_synced()
+            self.synced.set()
 
     @property
     def reflectors(self) -> tuple[Reflector[Any], ...]:
         """For metrics and health: each tells what it mirrors, how well and since when."""
         return (*(kind.reflector for kind in self._kinds.values()), *self._others)
-
-    @property
-    def synced(self) -> bool:
-        """Everything was seen once: before, nothing may be decided."""
-        return all(part.synced for part in (*self._kinds.values(), *self._others))
 
     @property
     def last_contact(self) -> float:
