@@ -1,13 +1,17 @@
 """What a real API server makes of the CRDs and of manifests, through kubectl."""
 
 import json
+import re
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
-from perfslo.api.v1alpha1 import BudgetStatus, Condition, PerformanceSLOStatus, Summary
+from perfslo.api.v1alpha1 import BudgetStatus, Condition, PerformanceSLO, PerformanceSLOStatus, Summary
 from tests.api.manifests import BASE, EXAMPLES, merged, table, text
 from tests.conftest import CRDS, Cluster
 
@@ -43,6 +47,21 @@ def test_edges_of_the_good_are_accepted(entry: dict[str, Any], cluster: Cluster,
     assert "Warning" not in done.stderr
 
 
+def test_the_server_and_the_models_agree_on_junk_in_every_field(cluster: Cluster, home: str) -> None:
+    manifests = {f"junk-{index}": manifest for index, manifest in enumerate(with_junk())}
+    for name, manifest in manifests.items():
+        manifest["metadata"] = {"name": name}
+    done = cluster.kubectl(
+        "create", "-n", home, "--dry-run=server", "-o", "name", "-f", "-",
+        input="---\n".join(map(text, manifests.values())), check=False,
+    )  # fmt: skip
+    by_the_server = {line.rpartition("/")[2] for line in done.stdout.splitlines()}
+    by_the_models = {name for name, manifest in manifests.items() if accepted(manifest)}
+    assert len(manifests) > 1000
+    assert {name: manifests[name]["spec"] for name in by_the_server ^ by_the_models} == {}
+    assert by_the_server
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_are_accepted(path: Path, cluster: Cluster, home: str) -> None:
     done = cluster.kubectl("apply", "-n", home, "--dry-run=server", "-f", str(path))
@@ -71,16 +90,55 @@ def test_the_server_fills_in_the_defaults_of_the_models(cluster: Cluster, home: 
     ("field", "said"),
     [
         ("perfslo", "A workload and what its users were promised."),
-        ("perfslo.spec.maxReplicas", "-required-"),
+        ("perfslo.spec", "maxReplicas <integer> -required-"),
         ("perfslo.spec.objectives.latency.threshold", "Response time with its unit, such as 200ms or 1.5s."),
-        ("perfslo.spec.mode", "enum: Auto, Recommend"),
+        ("perfslo.spec.mode", "ENUM: Auto Recommend"),
         ("perfslo.spec.levers.cache.tiers.flag", "perfslo.io/managed"),
         ("perfslo.status.summary.state", "One word for how the promise stands."),
-        ("leverclaims.spec.originalValue", "Value that was found, put back by Restore."),
+        ("leverclaims.spec.field", "Field that is claimed, such as replicas."),
     ],
 )
 def test_kubectl_explains_every_field(field: str, said: str, cluster: Cluster) -> None:
     assert said in " ".join(cluster.kubectl("explain", field).stdout.split())
+
+
+JUNK: tuple[Any, ...] = (None, "", "1.5", 0, 1, 10**7, 1.5, True, [], {}, "x" * 300)
+
+
+def with_junk() -> Iterator[dict[str, Any]]:
+    """The examples with every field of their specs replaced by, one after another, everything in JUNK."""
+    for example in EXAMPLES:
+        if example.name in {"full.yaml", "httproute.yaml"}:
+            manifest = yaml.safe_load(example.read_text())
+            for path in paths(manifest["spec"]):
+                yield from (replaced(manifest, ("spec", *path), junk) for junk in JUNK)
+
+
+def paths(value: Any) -> Iterator[tuple[str | int, ...]]:
+    """Path of every field and item."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        yield (key,)
+        yield from ((key, *rest) for rest in paths(part))
+
+
+def replaced(manifest: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """A copy with another value at the path."""
+    copy: dict[str, Any] = deepcopy(manifest)
+    at: Any = copy
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    return copy
+
+
+def accepted(manifest: dict[str, Any]) -> bool:
+    """Whether the models accept what is written in YAML."""
+    try:
+        PerformanceSLO.model_validate(manifest, by_alias=True, by_name=False)
+    except ValidationError:
+        return False
+    return True
 
 
 STATUS = PerformanceSLOStatus(
@@ -101,13 +159,11 @@ STATUS = PerformanceSLOStatus(
 
 
 def columns(cluster: Cluster, namespace: str, *args: str) -> dict[str, str]:
-    """Value by header of the one SLO, cut at the headers' positions: a header may hold a space, a value may be empty."""
+    """Value by header of the one SLO, cut where the headers begin: a value may be empty, and one header has a space."""
     header, row = cluster.kubectl("get", "perfslo", "-n", namespace, *args).stdout.splitlines()
-    names = [name for name in header.replace("LAST ACTION", "LAST_ACTION").split()]
-    starts = [header.replace("LAST ACTION", "LAST_ACTION").index(f"{name} ") if index < len(names) - 1 else header.rindex(name)
-              for index, name in enumerate(names)]  # fmt: skip
-    ends = [*starts[1:], None]
-    return {name: row[start:end].strip() for name, start, end in zip(names, starts, ends, strict=True)}
+    found = list(re.finditer(r"LAST ACTION|\S+", header))
+    ends = [*(match.start() for match in found[1:]), None]
+    return {match[0]: row[match.start() : end].strip() for match, end in zip(found, ends, strict=True)}
 
 
 def test_the_columns_are_empty_before_anything_is_known(cluster: Cluster, namespace: str) -> None:
@@ -133,7 +189,7 @@ def test_the_columns_show_the_summary(cluster: Cluster, namespace: str) -> None:
     assert narrow == {
         "NAME": "checkout", "TARGET": "Deployment/checkout", "STATE": "Breaching", "P95": "312ms",
         "OBJECTIVE": "p95<200ms", "REPLICAS": "4/6", "BUDGET": "93.1%", "BOTTLENECK": "Saturated",
-        "LAST_ACTION": "replicas 4->6", "MODE": "Auto",
+        "LAST ACTION": "replicas 4->6", "MODE": "Auto",
     }  # fmt: skip
     wide = columns(cluster, namespace, "-o", "wide")
     wide.pop("AGE")

@@ -46,10 +46,7 @@ class ReplicasLever(Lever):
 
 
 class Flag(SpecModel):
-    """A ConfigMap key in the same namespace that the application follows at run time.
-
-    The ConfigMap must carry the label perfslo.io/managed: "true", which is its owner's consent.
-    """
+    """A ConfigMap key in the same namespace that the application follows at run time."""
 
     rules = (
         Rule(
@@ -61,7 +58,7 @@ class Flag(SpecModel):
     )
 
     config_map: ObjectName
-    """Name of the ConfigMap."""
+    """Name of the ConfigMap; it must carry the label perfslo.io/managed: "true", its owner's consent."""
     key: Key
     """Key within it."""
     on_value: FlagValue
@@ -138,7 +135,7 @@ class Pool(SpecModel):
     )
 
     config_map: ObjectName
-    """Name of the ConfigMap; it must carry the label perfslo.io/managed: "true"."""
+    """Name of the ConfigMap; it must carry the label perfslo.io/managed: "true", its owner's consent."""
     key: Key
     """Key within it."""
     min_size: Annotated[int, Field(ge=1, le=10_000)] = 1
