@@ -13,6 +13,7 @@ import structlog
 
 from perfslo import __version__
 from perfslo.cycle import Cycle
+from perfslo.edges import presets
 from perfslo.edges.actuators.scale import ScaleActuator
 from perfslo.edges.caretaker import Caretaker
 from perfslo.edges.claims import Claims
@@ -55,7 +56,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
         elector = Elector(lease_api, settings.namespace, settings.lease, identity)
         registry = Registry(api, settings)
         world = World(api, settings)
-        sources = Sources(settings)
+        sources = Sources(settings.sources, presets.load(settings.presets_dir))
         stack.push_async_callback(sources.close)
 
         write_seconds = settings.lease.duration_seconds - settings.lease.renew_deadline_seconds
@@ -82,6 +83,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
 
 async def _until_stopped(elector: Elector, registry: Registry, world: World, claims: Claims, cycle: Cycle) -> int:
     election = asyncio.create_task(elector.run())
+    code = 0
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_signals())
@@ -91,16 +93,15 @@ async def _until_stopped(elector: Elector, registry: Registry, world: World, cla
             tasks.create_task(_lead(elector, registry, world, claims, cycle))
     except* _Stop:
         log.info("stopped by a signal")
-        return 0
     except* NotLeading as lost:
         log.error("stopped: another leads", problem=str(lost.exceptions[0]))
-        return 1
+        code = 1
     finally:
         # Only now does nothing write any more: so only now may the lease be given away.
         election.cancel()
         with suppress(asyncio.CancelledError, NotLeading):
             await election
-    return 0
+    return code
 
 
 async def _lead(elector: Elector, registry: Registry, world: World, claims: Claims, cycle: Cycle) -> None:

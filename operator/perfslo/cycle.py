@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import structlog
 
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import guardrails, identify, iterate, measure, optimize, validate
 from perfslo.core import memory as memory_codec
 from perfslo.core.measure import Series, Wanted
@@ -32,6 +33,20 @@ BREATH = 50
 """Deciding takes about a millisecond an SLO: after this many, let probes and watches have the event loop."""
 
 
+BACKENDS_NOT_YET = TargetProblem(
+    "BackendsNotAvailable", "this version scales one target: write spec.scaleTargetRef instead of one for each backend"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An SLO and its target, as both are seen at the start of a cycle."""
+
+    slo: SLO
+    spec: PerformanceSLOSpec
+    target: Target | TargetProblem
+
+
 class Cycle:
     def __init__(
         self,
@@ -52,7 +67,7 @@ class Cycle:
         self._scribe = scribe
         self._caretaker = caretaker
         self._clock = clock
-        self._memories: dict[str, Memory] = {}
+        self._memories: dict[tuple[str, ...], Memory] = {}
         self.turns: Mapping[str, Turn] = {}
         self.finished_at: float | None = None
         """Monotonic; None before the first cycle."""
@@ -72,32 +87,31 @@ class Cycle:
             await asyncio.sleep(max(0.0, started + self._settings.cycle_seconds - self.finished_at))
 
     async def once(self) -> None:
-        slos = {key: slo for key, slo in self._registry.snapshot().items() if slo.spec}
         now = self._clock.time()
-        targets = {key: self._world.target(slo.namespace, slo.spec.scale_target_ref, now) for key, slo in slos.items()}
-        measured = await self._sources.measure(_wanted(slos, targets), self._settings.cycle_seconds)
-        rivals = _rivals(slos)
+        slos = {key: slo for key, slo in self._registry.snapshot().items() if slo.spec}
+        subjects = {key: self._subject(slo, slo.spec, now) for key, slo in slos.items() if slo.spec}
+        measured = await self._sources.measure([*_wanted(subjects)])
+        rivals = _rivals(slos.values())
         turns: dict[str, Turn] = {}
-        for count, (key, slo) in enumerate(slos.items()):
+        for count, (key, subject) in enumerate(subjects.items()):
             if count % BREATH == 0:
                 await asyncio.sleep(0)
             try:
-                turns[key] = await self._turn(slo, targets[key], measured.get(key), rivals[_target_key(slo)], now)
+                turns[key] = await self._turn(subject, measured.get(key), rivals[_target_key(subject.slo)], now)
             except NotLeading:
                 raise
             except Exception:
                 self.metrics.cycle_errors.inc()
-                log.exception("turn failed", namespace=slo.namespace, name=slo.name)
+                log.exception("turn failed", namespace=subject.slo.namespace, name=subject.slo.name)
         self.turns = turns
         self._memories = {_memory_key(slos[key]): turn.memory for key, turn in turns.items()}
         await self._caretaker.look_round(slos.values(), self._clock.monotonic())
         await self._scribe.publish(slos, turns.values(), now)
 
-    async def _turn(
-        self, slo: SLO, target: Target | TargetProblem, series: Series | None, rivals: Iterable[SLO], now: float
-    ) -> Turn:
+    async def _turn(self, subject: Subject, series: Series | None, rivals: Iterable[SLO], now: float) -> Turn:
         """One SLO's turn, in the words of the loop."""
-        spec, memory = slo.spec, self._memory(slo)
+        slo, spec, target = subject.slo, subject.spec, subject.target
+        memory = self._memory(slo)
         turn = Turn(slo.namespace, slo.name, slo.generation, now, spec, target, self._settings.levers, memory)
         if isinstance(target, TargetProblem) or series is None:
             return turn
@@ -105,24 +119,23 @@ class Cycle:
         observation = measure.observe(spec, target.replicas, series, self._settings.cycle_seconds, now)
         memory = iterate.absorb(spec, memory, observation)
         diagnosis = identify.diagnose(spec, memory, observation)
-        turn = replace(turn, observation=observation, diagnosis=diagnosis, memory=memory)
-        turn = replace(turn, conflict=find_conflict(slo, target, rivals))
+        conflict = find_conflict(slo, target, rivals)
+        turn = replace(turn, memory=memory, observation=observation, diagnosis=diagnosis, conflict=conflict)
         if spec.suspend:
             return turn
 
         plan = optimize.plan(spec, memory, observation, diagnosis)
         plan = guardrails.guard(spec, memory, observation, diagnosis, plan)
-        change = await self._hands.act(slo, target, plan, turn.conflict, now)
+        change = await self._hands.act(slo, target, plan, conflict, now)
         verdict = validate.judge(spec, memory, observation)
         memory = iterate.record(spec, memory, observation, diagnosis, plan, change, verdict)
-        if change:
-            direction = "up" if change.step.wanted > change.step.current else "down"
-            self.metrics.actions.labels(
-                slo.namespace, slo.name, change.step.lever, direction, change.result.value
-            ).inc()
-        turn = replace(turn, plan=plan, change=change, verdict=verdict, memory=memory)
-        log.debug("turn", namespace=slo.namespace, name=slo.name, why=turn.why)
-        return turn
+        self.metrics.count(slo.namespace, slo.name, change)
+        return replace(turn, memory=memory, plan=plan, change=change, verdict=verdict)
+
+    def _subject(self, slo: SLO, spec: PerformanceSLOSpec, now: float) -> Subject:
+        if spec.scale_target_ref is None:
+            return Subject(slo, spec, BACKENDS_NOT_YET)
+        return Subject(slo, spec, self._world.target(slo.namespace, spec.scale_target_ref, now))
 
     def _memory(self, slo: SLO) -> Memory:
         """What this process remembers, else what the status kept from before it: then nothing fast is known yet."""
@@ -132,33 +145,31 @@ class Cycle:
         return memory_codec.decode(kept.data if kept else None)
 
 
-def _memory_key(slo: SLO) -> str:
-    """A replaced SLO, or one that was pointed at another target, starts with what its status kept, or with nothing."""
-    return f"{slo.uid}/{'/'.join(_target_key(slo))}"
+def _memory_key(slo: SLO) -> tuple[str, ...]:
+    """An SLO that was replaced, or pointed at another target, starts with what its status kept, or with nothing."""
+    return slo.uid, *_target_key(slo)
 
 
-def _target_key(slo: SLO) -> tuple[str, str, str, str]:
-    ref = slo.spec.scale_target_ref
-    return slo.namespace, ref.group, ref.kind, ref.name
+def _target_key(slo: SLO) -> tuple[str, ...]:
+    ref = slo.spec.scale_target_ref if slo.spec else None
+    return (slo.namespace, ref.group, ref.kind, ref.name) if ref else (slo.namespace, slo.name)
 
 
-def _rivals(slos: Mapping[str, SLO]) -> Mapping[tuple[str, str, str, str], list[SLO]]:
-    rivals: dict[tuple[str, str, str, str], list[SLO]] = defaultdict(list)
-    for slo in slos.values():
+def _rivals(slos: Iterable[SLO]) -> Mapping[tuple[str, ...], list[SLO]]:
+    rivals: dict[tuple[str, ...], list[SLO]] = defaultdict(list)
+    for slo in slos:
         rivals[_target_key(slo)].append(slo)
     return rivals
 
 
-def _wanted(slos: Mapping[str, SLO], targets: Mapping[str, Target | TargetProblem]) -> list[Wanted]:
-    return [
-        Wanted(
-            key=key,
-            namespace=slo.namespace,
-            workloads=target.pod_workloads,
-            source=slo.spec.metrics.source,
-            preset=slo.spec.metrics.preset,
-            spec=slo.spec,
-        )
-        for key, slo in slos.items()
-        if isinstance(target := targets[key], Target)
-    ]
+def _wanted(subjects: Mapping[str, Subject]) -> Iterator[Wanted]:
+    for key, subject in subjects.items():
+        if isinstance(subject.target, Target):
+            yield Wanted(
+                key=key,
+                namespace=subject.slo.namespace,
+                workloads=subject.target.pod_workloads,
+                source=subject.spec.metrics.source,
+                preset=subject.spec.metrics.preset,
+                spec=subject.spec,
+            )

@@ -16,7 +16,9 @@ from perfslo.settings import Settings
 def run(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="perfslo run", description=__doc__)
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings file; the chart mounts one")
-    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, the pod's account, ~/.kube/config")
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, the pod's account, ~/.kube/config"
+    )
     arguments = parser.parse_args(argv)
     try:
         settings = settings_file.load(arguments.settings) if arguments.settings else Settings()

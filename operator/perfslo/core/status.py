@@ -13,6 +13,7 @@ from perfslo.api.v1alpha1 import (
     ConditionType,
     CostStatus,
     Decision,
+    LeverState,
     LeverStatus,
     MemoryStatus,
     Objective,
@@ -175,8 +176,8 @@ def _primary_histogram(turn: Turn) -> Histogram | None:
 
 
 def _quantile(histogram: Histogram | None, q: float) -> str | None:
-    value = quantile.quantile(histogram, q).value if histogram else math.nan
-    return text.seconds(value) if math.isfinite(value) else None
+    estimate = quantile.quantile(histogram, q) if histogram else None
+    return text.seconds(estimate.value) if estimate and math.isfinite(estimate.value) else None
 
 
 def _value(signal: Signal, words: Callable[[float], str]) -> str | None:
@@ -259,7 +260,9 @@ def _levers(turn: Turn) -> tuple[LeverStatus, ...]:
             name=name,
             mode=turn.spec.lever_mode(name),
             state=_lever_state(turn) if name in _usable(turn) else "Disabled",
-            observed=str(turn.target.replicas.desired) if name == "replicas" and isinstance(turn.target, Target) else None,
+            observed=str(turn.target.replicas.desired)
+            if name == "replicas" and isinstance(turn.target, Target)
+            else None,
             desired=_desired(turn) if name == "replicas" else None,
         )
         for name in turn.spec.enabled_levers
@@ -270,7 +273,7 @@ def _usable(turn: Turn) -> list[str]:
     return [name for name in turn.enabled_levers if name in AVAILABLE_LEVERS]
 
 
-def _lever_state(turn: Turn) -> str:
+def _lever_state(turn: Turn) -> LeverState:
     if turn.spec.suspend:
         return "Suspended"
     if turn.conflict:
@@ -498,7 +501,11 @@ def _in_fallback(turn: Turn) -> bool:
 def _fallback(turn: Turn) -> Finding:
     if _in_fallback(turn) and turn.spec.fallback:
         floor = turn.spec.fallback.min_replicas
-        return "True", "MetricsMissing", f"Series were missing {turn.memory.missing_cycles} times in a row: at least {floor}"
+        return (
+            "True",
+            "MetricsMissing",
+            f"Series were missing {turn.memory.missing_cycles} times in a row: at least {floor}",
+        )
     return "False", "NotNeeded", "The series are there, or have not been missing for long"
 
 
@@ -514,7 +521,11 @@ def _lever_disabled(turn: Turn) -> Finding:
     if closed:
         return "True", "NotEnabled", f"{', '.join(closed)}: ask the administrator to add it to the chart's `levers`"
     if missing:
-        return "True", "NotAvailable", f"{', '.join(missing)}: accepted and checked, but this version does not pull it yet"
+        return (
+            "True",
+            "NotAvailable",
+            f"{', '.join(missing)}: accepted and checked, but this version does not pull it yet",
+        )
     return "False", "AllEnabled", "Every lever of the spec is enabled"
 
 

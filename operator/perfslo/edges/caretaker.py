@@ -1,12 +1,12 @@
 """Gives levers back when the SLO that held them is gone, however it went.
 
-It looks at claims only, never at what the watch just said: so an SLO deleted while nobody was looking, replaced under the
-same name, pointed at another target or lost by a watch all come to the same thing, a claim that nobody stands behind.
+It looks at claims only, never at what the watch just said: so an SLO deleted while nobody was looking, replaced under
+the same name, pointed at another target or lost by a watch all come to the same thing: a claim nobody stands behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 import structlog
 
@@ -43,7 +43,7 @@ class Caretaker:
         self._orphaned_since = {_uid(claim): self._orphaned_since.get(_uid(claim), now) for claim in orphans}
         for claim in orphans:
             if heir := heirs.get(_claim_key(claim)):
-                await self._attempt(claim, self._claims.adopt(claim, heir))
+                await self._attempt(claim, self._hand_over(claim, heir, living))
         orphans = [claim for claim in orphans if _claim_key(claim) not in heirs]
         due = [claim for claim in orphans if now - self._orphaned_since[_uid(claim)] >= self._grace_seconds]
         for claim in self._braked(due):
@@ -63,8 +63,16 @@ class Caretaker:
         self.held = 0
         return due
 
+    async def _hand_over(self, claim: LeverClaim, heir: SLO, living: dict[str, SLO]) -> None:
+        if heir.spec and await self._is_abandoned(claim, living):
+            await self._claims.adopt(claim, heir, heir.spec.on_delete.replicas)
+
+    async def _is_abandoned(self, claim: LeverClaim, living: dict[str, SLO]) -> bool:
+        """A living holder that was pointed elsewhere gave it up; one that the watch lost is asked for once more."""
+        return claim.spec.holder.uid in living or await self._claims.holder_is_gone(claim)
+
     async def _release(self, claim: LeverClaim, living: dict[str, SLO]) -> None:
-        if claim.spec.holder.uid not in living and not await self._claims.holder_is_gone(claim):
+        if not await self._is_abandoned(claim, living):
             return
         done = "left as it is (onDelete: Keep)"
         if claim.spec.on_delete == "Restore":
@@ -80,9 +88,9 @@ class Caretaker:
             done=done,
         )
 
-    async def _attempt(self, claim: LeverClaim, work: object) -> None:
+    async def _attempt(self, claim: LeverClaim, work: Awaitable[None]) -> None:
         try:
-            await work  # type: ignore[misc]
+            await work
         except (ApiError, ConfigurationError) as error:
             log.warning("claim kept for now", claim=claim.metadata.name, reason=error.reason, problem=str(error))
 

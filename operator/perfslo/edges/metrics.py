@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from perfslo import __version__
-from perfslo.core.model import Target
+from perfslo.core.model import Change, Target
 from perfslo.core.status import Turn
 
 _SLO = ("namespace", "name")
@@ -21,7 +21,9 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_Turns(turns))
-        build = Gauge("perfslo_build_info", "Always 1; the version is in the label.", ["version"], registry=self.registry)
+        build = Gauge(
+            "perfslo_build_info", "Always 1; the version is in the label.", ["version"], registry=self.registry
+        )
         build.labels(__version__).set(1)
         self.leading = Gauge("perfslo_leader", "1 while this process holds the Lease.", registry=self.registry)
         self.actions = Counter(
@@ -41,6 +43,12 @@ class Metrics:
         )
         self.status_writes = Counter("perfslo_status_writes_total", "Statuses written.", registry=self.registry)
 
+    def count(self, namespace: str, name: str, change: Change | None) -> None:
+        """Count what became of a turn's change, if there was one."""
+        if change:
+            direction = "up" if change.step.wanted > change.step.current else "down"
+            self.actions.labels(namespace, name, change.step.lever, direction, change.result.value).inc()
+
 
 class _Turns(Collector):
     def __init__(self, turns: Callable[[], Iterable[Turn]]) -> None:
@@ -50,10 +58,18 @@ class _Turns(Collector):
         return []
 
     def collect(self) -> Iterable[Metric]:
-        met = GaugeMetricFamily("perfslo_objective_met", "1 met, 0 missed; absent when unknown.", labels=[*_SLO, "objective"])
-        value = GaugeMetricFamily("perfslo_objective_value", "Measured, in the objective's unit.", labels=[*_SLO, "objective"])
-        threshold = GaugeMetricFamily("perfslo_objective_threshold", "Promised, in the same unit.", labels=[*_SLO, "objective"])
-        bad = GaugeMetricFamily("perfslo_objective_bad_ratio", "Share of slow or failed requests.", labels=[*_SLO, "objective"])
+        met = GaugeMetricFamily(
+            "perfslo_objective_met", "1 met, 0 missed; absent when unknown.", labels=[*_SLO, "objective"]
+        )
+        value = GaugeMetricFamily(
+            "perfslo_objective_value", "Measured, in the objective's unit.", labels=[*_SLO, "objective"]
+        )
+        threshold = GaugeMetricFamily(
+            "perfslo_objective_threshold", "Promised, in the same unit.", labels=[*_SLO, "objective"]
+        )
+        bad = GaugeMetricFamily(
+            "perfslo_objective_bad_ratio", "Share of slow or failed requests.", labels=[*_SLO, "objective"]
+        )
         current = GaugeMetricFamily("perfslo_replicas_current", "Replicas that exist.", labels=_SLO)
         proposed = GaugeMetricFamily("perfslo_replicas_proposed", "Replicas before limits.", labels=_SLO)
         effective = GaugeMetricFamily("perfslo_replicas_effective", "Replicas after limits.", labels=_SLO)

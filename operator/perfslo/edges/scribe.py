@@ -21,7 +21,13 @@ log = structlog.get_logger(__name__)
 MEMORY_REFRESH_SECONDS = 300.0
 """What was learnt is worth a write of its own only now and then: a restart loses at most this much of it."""
 
-_TELLING = {"SLOMet": "True", "MetricsAvailable": "True", "WriteConflict": "False", "Ready": "True", "Fallback": "False"}
+_TELLING = {
+    "SLOMet": "True",
+    "MetricsAvailable": "True",
+    "WriteConflict": "False",
+    "Ready": "True",
+    "Fallback": "False",
+}
 """Conditions whose transitions are Events, and the status in which all is well."""
 
 
@@ -121,7 +127,7 @@ def _events(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: Performan
     if (decision := after.last_decision) and turn.change and _is_news(decision, before.last_decision):
         yield Event(
             slo,
-            reason=_REASONS[turn.change.result] if turn.change.result in _REASONS else decision.action,
+            reason=_REASONS.get(turn.change.result, decision.action),
             action=decision.action,
             note=f"{decision.lever} {decision.from_}->{decision.to}: {turn.why}",
             warning=turn.change.result is ChangeResult.REFUSED,
