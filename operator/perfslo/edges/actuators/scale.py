@@ -140,11 +140,16 @@ class ScaleActuator:
     async def _set(
         self, namespace: str, ref: TargetRef, *, uid: str, current: int, wanted: int, decision_id: str
     ) -> None:
-        """The one place that writes replicas."""
+        """The one place that writes replicas. A /scale with zero replicas shows an empty spec, so that is tested then."""
+        unchanged: JSON = (
+            {"op": "test", "path": "/spec/replicas", "value": current}
+            if current
+            else {"op": "test", "path": "/spec", "value": {}}
+        )
         patch: list[JSON] = [
             {"op": "test", "path": "/metadata/uid", "value": uid},
-            {"op": "test", "path": "/spec/replicas", "value": current},
-            {"op": "replace", "path": "/spec/replicas", "value": wanted},
+            unchanged,
+            {"op": "add", "path": "/spec/replicas", "value": wanted},
         ]
         await self._writer.send(
             "PATCH", self._path(namespace, ref), patch, content_type=JSON_PATCH, decision_id=decision_id

@@ -1,0 +1,118 @@
+"""Tell how one SLO stands, why, and what was decided last, with the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from perfslo.api.v1alpha1 import Decision, ObjectiveStatus, PerformanceSLOStatus
+from perfslo.cli import _cluster
+from perfslo.core.model import JSON
+from perfslo.edges.kube.client import Api
+
+_TROUBLE = {
+    "Ready": "False",
+    "TargetResolved": "False",
+    "MetricsAvailable": "False",
+    "ScalingLimited": "True",
+    "WriteConflict": "True",
+    "Fallback": "True",
+    "Suspended": "True",
+    "LeverDisabled": "True",
+}
+"""Conditions worth telling, and the status in which they are."""
+
+
+def run(argv: list[str]) -> int:
+    """0 when there was something to tell, 1 when the SLO could not be read, 2 for a wrong command line."""
+    arguments = _cluster.slo_parser("explain", __doc__).parse_args(argv)
+
+    async def work(api: Api) -> int:
+        slo = await _cluster.get_slo(api, await _cluster.namespace_of(arguments), arguments.name)
+        print("\n".join(story(slo, datetime.now(UTC))))
+        return 0
+
+    return _cluster.main(arguments, work)
+
+
+def story(slo: JSON, now: datetime) -> Iterator[str]:
+    """The lines of the story, from the status alone."""
+    metadata, spec = slo["metadata"], slo["spec"]
+    status = PerformanceSLOStatus.model_validate(slo.get("status") or {})
+    summary = status.summary
+    title = f"{metadata['name']} in {metadata['namespace']}"
+    if summary.state is None:
+        yield f"{title}: nothing was measured yet."
+        yield "If that stays so, see whether the operator runs: kubectl get pods -A -l app.kubernetes.io/name=perfslo"
+        return
+    seen = f" (seen {_ago(summary.observed_time, now)})" if summary.observed_time else ""
+    yield f"{title}: {summary.state}{seen}"
+    yield (
+        f"  {summary.target or 'no target'}: {summary.replicas or '?'} replicas ready, "
+        f"between {spec.get('minReplicas', '?')} and {spec.get('maxReplicas', '?')}, mode {spec.get('mode', 'Auto')}"
+    )
+    if measured := ", ".join(_measured(status)):
+        yield f"  {measured}"
+    if why := _why(status):
+        yield f"  Why: {why}"
+    if status.objectives:
+        yield "Promises:"
+        yield from (f"  {_promise(objective)}" for objective in status.objectives)
+    if trouble := [c for c in status.conditions if _TROUBLE.get(c.type) == c.status]:
+        yield "To look at:"
+        yield from (f"  {condition.reason}: {condition.message}" for condition in trouble)
+    if decisions := status.history or ((status.last_decision,) if status.last_decision else ()):
+        yield "Last decisions, newest first:"
+        for decision in decisions:
+            yield from _decision(decision, now)
+    else:
+        yield "Nothing was changed yet."
+
+
+def _measured(status: PerformanceSLOStatus) -> Iterator[str]:
+    summary = status.summary
+    shown = {
+        "P50 {}": summary.p50,
+        "P95 {}": summary.p95,
+        "P99 {}": summary.p99,
+        "promised {}": summary.objective,
+        "{} requests/s": summary.requests_per_second,
+        "{} failed": summary.errors,
+        "CPU {} of what is requested": summary.cpu,
+        "bottleneck {}": summary.bottleneck,
+        "{} of the error budget left": summary.budget,
+    }
+    return (words.format(value) for words, value in shown.items() if value)
+
+
+def _why(status: PerformanceSLOStatus) -> str | None:
+    """The cycle's one sentence, which the Actuating condition carries."""
+    carriers = [c.message for c in status.conditions if c.type == "Actuating"]
+    return carriers[0] if carriers else None
+
+
+def _promise(objective: ObjectiveStatus) -> str:
+    words = f"{objective.name}: {objective.state}"
+    if objective.current:
+        words += f", {objective.current} against {objective.target or '?'}"
+    if objective.bad_percent and objective.allowed_bad_percent:
+        requests = f" of {objective.requests} requests" if objective.requests is not None else ""
+        words += f"; {objective.bad_percent} %{requests} were bad, {objective.allowed_bad_percent} % may be"
+    return f"{words} ({objective.message})" if objective.message else words
+
+
+def _decision(decision: Decision, now: datetime) -> Iterator[str]:
+    change = f" {decision.lever or ''} {decision.from_}->{decision.to}" if decision.to else ""
+    limits = f", {decision.proposed} before {' and '.join(decision.limited_by)}" if decision.limited_by else ""
+    outcome = ", ".join(word for word in (decision.result, decision.verdict) if word) or "no result yet"
+    yield f"  {_ago(decision.time, now)}: {decision.action}{change}{limits}: {outcome} [{decision.id}]"
+    if decision.why:
+        yield f"      {decision.why}"
+
+
+def _ago(timestamp: str, now: datetime) -> str:
+    seconds = max(0, round((now - datetime.fromisoformat(timestamp)).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
