@@ -1,0 +1,257 @@
+"""How much load one ready pod carries while the promise holds: learnt online, from counts.
+
+The share of slow requests near the allowed share grows exponentially with the load per pod,
+
+    slow(x) = allowed * exp(steepness * (x / capacity - 1)),
+
+so that `capacity` is the load at which the promise is just kept. Both numbers are estimated by Poisson likelihood on
+binned (load, requests, slow) counts, on a grid: two parameters are few enough to look at all of them, and the
+result is a distribution, not a point. Scaling in trusts its 20th percentile, scaling out its median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from perfslo.api.v1alpha1 import Latency
+from perfslo.core.memory import Bin, Capacity, Curve
+
+STEEPNESS = ((4.5, 0.25), (7.0, 0.5), (9.5, 0.25))
+"""Prior of the exponent: 6 to 8 was measured near the target for queues of many shapes."""
+TYPICAL_STEEPNESS = 7.0
+FLOOR_SHARE = 0.1
+"""Of the allowance: slow requests rarer than this have other causes than load, and say nothing about it."""
+GRID_STEP = 0.05
+GRID_SPAN = math.log(5.0)
+"""The capacity is sought within a factor of 5 of the highest load seen."""
+FRESH_GUESS = 1.3
+FRESH_SPREAD = 0.5
+"""Before evidence against it, a pod is thought to carry somewhat more than it was seen to carry (log-normal)."""
+HINT_SPREAD = 0.2
+SATURATED_SHARE = 0.65
+"""Of the saturated throughput: where pods that queue separately keep a tail objective (M/M/2: 0.5 to 0.85 by target)."""
+CLIFF_SHARE = 0.85
+"""Of the saturated throughput: above it a well-balanced service falls off a cliff without any early warning."""
+GOOD_SHARE = 0.6
+"""Of the allowance: below it a load is proven to be carried."""
+GOOD_REQUESTS = 400.0
+"""The 90 % interval of a 5 % share is then +/- 1.8 points."""
+GOOD_FACTOR = 0.97
+MAX_EXTRAPOLATION = 1.15
+"""Capacity beyond the highest load that was proven is trusted this far at a time."""
+BIN_RATIO = 1.06
+RELEVANT_SHARE = 0.5
+"""Windows at less than this part of the highest load say nothing about the knee."""
+MAX_EVENTS = 60.0
+"""Evidence of one bin: slow requests come in clumps, thousands of them are not thousands of facts."""
+OVERDISPERSION = 0.5
+HALF_LIFE_WINDOWS = 30.0
+"""Half an hour at 15 s scrapes: long enough for a dozen load levels, short enough to forget yesterday's service."""
+ALARM_WINDOWS = 1.25
+"""Surprise, in whole windows, after which the service counts as changed: one odd window is not enough."""
+KEPT_AFTER_CHANGE = 0.1
+CHANGED_FACTOR = 0.85
+NEW_VERSION_FACTOR = 0.9
+"""Releases drift, and rarely for the better; the new version starts a little below the old one."""
+MAX_BINS = 16
+MAX_VERSIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One window in which nothing but load moved latency."""
+
+    load: float
+    """Requests a second per ready pod."""
+    requests: float
+    slow: float
+    new: float
+    """Part of the window that no earlier one covered, 0..1."""
+
+
+def promise_key(latency: Latency) -> str:
+    """Names what a curve is about: an edited objective starts a new curve."""
+    return f"{latency.threshold_seconds:g}s/{latency.allowed_bad_ratio:.4g}"
+
+
+def curve_of(capacities: tuple[Capacity, ...], version: str, latency: Latency) -> Curve:
+    """What is known of how `version` keeps the promise."""
+    return select(capacities, version).curves.get(promise_key(latency), Curve())
+
+
+def slow_share(load: float, capacity: float, allowed: float) -> float:
+    """Predicted share of slow requests, at most 1."""
+    return min(1.0, allowed * math.exp(min(50.0, TYPICAL_STEEPNESS * (load / capacity - 1.0))))
+
+
+def carried(load: float, share: float, allowed: float) -> float:
+    """The capacity that a single window implies: `slow_share` solved for it."""
+    excess = math.log(max(share, FLOOR_SHARE * allowed) / allowed) / TYPICAL_STEEPNESS
+    return load / (1.0 + excess)
+
+
+def proven(curve: Curve, allowed: float) -> float | None:
+    """The highest load that was carried well, for long enough; None when there is none."""
+    good = (b.load for b in curve.bins if b.requests >= GOOD_REQUESTS and b.slow <= GOOD_SHARE * allowed * b.requests)
+    return max(good, default=None)
+
+
+def select(capacities: tuple[Capacity, ...], version: str) -> Capacity:
+    """What is known of `version`, or what the one before lets expect."""
+    for known in capacities:
+        if known.version == version:
+            return known
+    if not capacities:
+        return Capacity(version)
+    before = capacities[0]
+    curves = {
+        key: Curve(hint=hint, low=hint * CHANGED_FACTOR, median=hint)
+        for key, curve in before.curves.items()
+        if curve.median and (hint := curve.median * NEW_VERSION_FACTOR)
+    }
+    ceiling = before.ceiling * NEW_VERSION_FACTOR if before.ceiling else None
+    return Capacity(version, ceiling, curves)
+
+
+def store(capacities: tuple[Capacity, ...], newest: Capacity) -> tuple[Capacity, ...]:
+    """With `newest` first, and few."""
+    return (newest, *(c for c in capacities if c.version != newest.version))[:MAX_VERSIONS]
+
+
+def learn(capacity: Capacity, key: str, allowed: float, window: Window) -> tuple[Capacity, bool]:
+    """Add a clean window.
+
+    Args:
+        key: the promise, see `promise_key`.
+        allowed: share of requests that may be slow.
+
+    Returns:
+        The new capacity, and whether the service behaves unlike what was learnt (most of it is then forgotten).
+    """
+    curve, ceiling = _surprised(capacity.curves.get(key, Curve()), allowed, window), capacity.ceiling
+    changed = max(curve.worse, curve.better) > ALARM_WINDOWS
+    if changed:
+        factor = CHANGED_FACTOR if curve.worse > curve.better else 1.0
+        hint = curve.median * factor if curve.median else None
+        curve, ceiling = Curve(bins=_scaled(curve.bins, KEPT_AFTER_CHANGE), hint=hint), None
+    if ceiling is not None and window.slow <= GOOD_SHARE * allowed * window.requests:
+        ceiling = max(ceiling, window.load)
+    remembered = _scaled(curve.bins, 0.5 ** (window.new / HALF_LIFE_WINDOWS))
+    curve = fit(replace(curve, bins=_add(remembered, window)), allowed, ceiling)
+    return Capacity(capacity.version, ceiling, {**capacity.curves, key: curve}), changed
+
+
+def saturate(capacity: Capacity, completions_per_pod: float, settled: bool, allowed: dict[str, float]) -> Capacity:
+    """Take the throughput of saturated pods as a hard fact.
+
+    Args:
+        completions_per_pod: a second, over a window in which they were saturated.
+        settled: the whole window was; only then may the fact replace a higher one.
+        allowed: share of requests that may be slow, by promise.
+    """
+    ceiling = completions_per_pod
+    if capacity.ceiling is not None and not settled:
+        ceiling = max(ceiling, capacity.ceiling)
+    curves = {}
+    for key, share in allowed.items():
+        curve = capacity.curves.get(key, Curve())
+        # Evidence of more than saturated pods can carry is about another service than this one.
+        kept = tuple(b for b in curve.bins if b.load <= CLIFF_SHARE * ceiling)
+        hint = curve.hint if len(kept) == len(curve.bins) else None
+        curves[key] = fit(Curve(bins=kept, hint=hint), share, ceiling)
+    return Capacity(capacity.version, ceiling, curves)
+
+
+def fit(curve: Curve, allowed: float, ceiling: float | None) -> Curve:
+    """With `low` and `median` from the evidence; unchanged when there is none at all."""
+    highest = max((b.load for b in curve.bins), default=0.0)
+    if ceiling:
+        centre, spread = SATURATED_SHARE * ceiling, HINT_SPREAD
+    elif curve.hint:
+        centre, spread = curve.hint, HINT_SPREAD
+    elif highest:
+        centre, spread = FRESH_GUESS * highest, FRESH_SPREAD
+    else:
+        return curve
+    low, median = _quantiles(curve.bins, allowed, centre, spread, highest)
+    if good := proven(curve, allowed):
+        low, median = max(low, GOOD_FACTOR * good), max(median, GOOD_FACTOR * good)
+    if ceiling:
+        low, median = min(low, CLIFF_SHARE * ceiling), min(median, CLIFF_SHARE * ceiling)
+    return replace(curve, low=low, median=median)
+
+
+def _quantiles(
+    bins: tuple[Bin, ...], allowed: float, centre: float, spread: float, highest: float
+) -> tuple[float, float]:
+    """20th and 50th percentile of the capacity's posterior."""
+    relevant = [b for b in bins if b.load > RELEVANT_SHARE * highest]
+    steps = int(GRID_SPAN / GRID_STEP)
+    grid = [centre * math.exp(GRID_STEP * i) for i in range(-steps, steps + 1)]
+    scores = []
+    for i, capacity in enumerate(grid, start=-steps):
+        prior = -0.5 * (GRID_STEP * i / spread) ** 2
+        scores.append(
+            [prior + math.log(weight) + _likelihood(relevant, allowed, capacity, s) for s, weight in STEEPNESS]
+        )
+    best = max(max(row) for row in scores)
+    masses = [sum(math.exp(score - best) for score in row) for row in scores]
+    return _percentile(grid, masses, 0.2), _percentile(grid, masses, 0.5)
+
+
+def _likelihood(bins: Iterable[Bin], allowed: float, capacity: float, steepness: float) -> float:
+    total = 0.0
+    for b in bins:
+        share = allowed * math.exp(min(50.0, steepness * (b.load / capacity - 1.0)))
+        share = min(1.0, max(share, FLOOR_SHARE * allowed))
+        weight = OVERDISPERSION * min(1.0, MAX_EVENTS / max(b.slow, allowed * b.requests, 1e-9))
+        total += weight * (b.slow * math.log(share) - b.requests * share)
+    return total
+
+
+def _percentile(grid: list[float], masses: list[float], share: float) -> float:
+    remaining = share * sum(masses)
+    for value, mass in zip(grid, masses, strict=True):
+        remaining -= mass
+        if remaining <= 0:
+            return value
+    return grid[-1]
+
+
+def _surprised(curve: Curve, allowed: float, window: Window) -> Curve:
+    """Cumulative sums of how far windows are from the prediction, each limited so that no single one decides."""
+    if curve.median is None or not curve.bins or window.requests <= 0:
+        return curve
+    share = slow_share(window.load, curve.median, allowed)
+    # Slower than a third of the allowance is news; slower than nothing is noise.
+    expected = window.requests * max(share, 0.5 * GOOD_SHARE * allowed)
+    worse = (window.slow - 2.0 * expected) / max(3.0, expected)
+    expected = window.requests * share
+    better = (0.5 * expected - window.slow) / max(3.0, expected)
+    return replace(
+        curve,
+        worse=max(0.0, curve.worse + window.new * max(-1.0, min(1.0, worse))),
+        better=max(0.0, curve.better + window.new * max(-1.0, better)),
+    )
+
+
+def _scaled(bins: tuple[Bin, ...], factor: float) -> tuple[Bin, ...]:
+    return tuple(Bin(b.load, b.requests * factor, b.slow * factor) for b in bins)
+
+
+def _add(bins: tuple[Bin, ...], window: Window) -> tuple[Bin, ...]:
+    load, requests, slow = window.load, window.new * window.requests, window.new * window.slow
+    if load <= 0 or requests <= 0:
+        return bins
+    same = next((b for b in bins if max(b.load, load) <= BIN_RATIO * min(b.load, load)), None)
+    if same:
+        total = same.requests + requests
+        merged = Bin((same.load * same.requests + load * requests) / total, total, same.slow + slow)
+    else:
+        merged = Bin(load, requests, slow)
+    rest = (b for b in bins if b is not same and b.requests >= 1.0)
+    # The emptiest bin is the oldest evidence.
+    kept = sorted((merged, *rest), key=lambda b: -b.requests)[:MAX_BINS]
+    return tuple(sorted(kept, key=lambda b: b.load))

@@ -1,0 +1,174 @@
+"""The last word before acting, in one place. Each limit that bites is named and explains itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import behavior, capacity, identify, objectives, text
+from perfslo.core.levers import replicas
+from perfslo.core.memory import Memory
+from perfslo.core.model import Diagnosis, Observation, Plan
+from perfslo.core.optimize import steps
+
+PROOF_SHARE = 0.8
+"""Of the allowance: what may be used, now and by the pessimistic prediction for the rest, when something is taken away."""
+RISEN = 1.1
+"""A forecast this much higher than the one last ordered for is a new shortage."""
+
+Block = tuple[str, str]
+"""Name of a limit, and why, as the end of a sentence that begins with "but"."""
+
+
+@dataclass
+class _Draft:
+    """A count on its way through the limits."""
+
+    wanted: int
+    reason: str
+    limited_by: list[str] = field(default_factory=list)
+
+    def limit(self, wanted: int, name: str, why: str) -> None:
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self.reason = f"{self.reason}, but {why}"
+            self.limited_by.append(name)
+
+
+def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis, plan: Plan) -> Plan:
+    """`plan` within all limits, with the one sentence for the cycle."""
+    current, now = observation.replicas.desired, observation.time
+    least, most = spec.min_replicas, _most(spec)
+    rules = behavior.limits(spec.behavior, observation.scale)
+    # Where the count rests when nothing is decided: as it is, unless the user moved a bound past it.
+    rest = min(max(current, least), most)
+    draft = _Draft(rest if plan.proposed_replicas is None else plan.proposed_replicas, plan.why)
+    if draft.wanted < least:
+        draft.limit(least, "MinReplicas", f"minReplicas is {least}")
+    if draft.wanted > most:
+        draft.limit(most, *_ceiling(spec, most))
+    if draft.wanted != rest and abs(draft.wanted / rest - 1) <= _tolerance(rules, draft.wanted > rest):
+        draft.limit(rest, "Tolerance", "the difference is within the tolerance")
+    if draft.wanted < rest and (block := _no_less(spec, memory, observation, diagnosis, draft.wanted)):
+        draft.limit(rest, *block)
+    if draft.wanted > rest and (block := _no_more(memory, observation, plan)):
+        draft.limit(rest, *block)
+    stable = behavior.stabilized(rules, memory.recommendations, now, rest, draft.wanted)
+    # Only what the rules add is theirs: older recommendations may exceed the bounds.
+    stable = min(max(stable, least), most)
+    draft.limit(stable, "StabilizationWindow", f"{stable} were asked for within the stabilization window")
+    if fallback := _fallback(spec, memory):
+        draft.limit(
+            max(draft.wanted, fallback), "Fallback", f"metrics were missing {memory.missing_cycles} times in a row"
+        )
+    highest = max(behavior.upper_limit(rules.up, memory.scale_events, now, current), least)
+    lowest = behavior.lower_limit(rules.down, memory.scale_events, now, current)
+    draft.limit(min(draft.wanted, highest), "ScaleUpLimit", f"not more than {highest} in one step")
+    draft.limit(max(draft.wanted, lowest), "ScaleDownLimit", f"not fewer than {lowest} in one step")
+    return replace(
+        plan,
+        why=f"{headline(current, draft.wanted)}: {draft.reason}",
+        steps=steps(current, draft.wanted),
+        final_replicas=draft.wanted,
+        limited_by=tuple(draft.limited_by),
+    )
+
+
+def headline(current: int, wanted: int) -> str:
+    if wanted == current:
+        return "hold"
+    return f"scale {'out' if wanted > current else 'in'} {current} -> {wanted}"
+
+
+def _most(spec: PerformanceSLOSpec) -> int:
+    """The lower of maxReplicas and what the cost cap pays for; minReplicas is kept in any case."""
+    most, cost = spec.max_replicas, spec.cost
+    if cost.max_hourly is not None and cost.replica_hourly is not None:
+        most = min(most, int(Decimal(cost.max_hourly) / Decimal(cost.replica_hourly)))
+    return max(most, spec.min_replicas)
+
+
+def _ceiling(spec: PerformanceSLOSpec, most: int) -> Block:
+    if most < spec.max_replicas:
+        return "CostCap", f"cost.maxHourly {spec.cost.max_hourly} pays for {most}"
+    return "MaxReplicas", f"maxReplicas is {most}"
+
+
+def _tolerance(rules: behavior.Limits, up: bool) -> float:
+    return rules.up.tolerance_ratio if up else rules.down.tolerance_ratio
+
+
+def _fallback(spec: PerformanceSLOSpec, memory: Memory) -> int | None:
+    """Replicas below which the target must not stay while its series are missing."""
+    if spec.fallback is None or memory.missing_cycles < spec.fallback.failure_threshold:
+        return None
+    return spec.fallback.min_replicas
+
+
+def _no_less(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis, wanted: int
+) -> Block | None:
+    """Why nothing may be taken away now; None when `wanted` replicas are proven to do."""
+    pods, now, scale = observation.replicas, observation.time, observation.scale
+    if memory.known_since is None:
+        return "MetricsUnknown", identify.blindness(spec, observation) or "the load is not known"
+    seen = now - memory.known_since
+    if seen < scale.down_window_seconds:
+        need = text.seconds(scale.down_window_seconds)
+        return "ColdStart", f"metrics have been complete for {text.seconds(seen)} only, of {need} before a reduction"
+    if why := diagnosis.forbidden.get("replicas:down"):
+        return "ObjectiveMissed", why
+    if now < memory.frozen_until:
+        return "CapacityChanged", "the service behaves unlike before and is being learnt anew"
+    if pods.rolling_out:
+        return "RollingOut", "a rollout is under way"
+    if pods.starting or pods.ready < wanted:
+        return "PodsStarting", f"{max(pods.starting, wanted - pods.ready)} pods are still starting"
+    return _unproven(spec, memory, observation, wanted)
+
+
+def _unproven(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, wanted: int) -> Block | None:
+    """Whether a latency objective is too close to its threshold now, or would be with `wanted` pods."""
+    load = max((s.value for s in memory.arrivals[-2:]), default=0.0)
+    if load <= 0:
+        return None
+    for objective in spec.latency_objectives:
+        if objective.latency is None:
+            continue
+        allowed = objective.latency.allowed_bad_ratio
+        share = objectives.slow(observation, objective)
+        if share and share.requests >= spec.metrics.min_requests and share.ratio > PROOF_SHARE * allowed:
+            return (
+                "NoProof",
+                f"{text.percent(share.ratio)} are slow already, of {text.percent(allowed)} for {objective.name}",
+            )
+        curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
+        if curve.low is None:
+            return "NoProof", f"what a pod carries within {objective.name} is not learnt yet"
+        predicted = capacity.slow_share(load / max(1, wanted), curve.low, allowed)
+        if predicted > PROOF_SHARE * allowed:
+            return (
+                "NoProof",
+                f"{wanted} may leave {text.percent(predicted)} slow, of {text.percent(allowed)} for {objective.name}",
+            )
+    return None
+
+
+def _no_more(memory: Memory, observation: Observation, plan: Plan) -> Block | None:
+    """Why no more may be ordered now: what was ordered is on its way, or finds no room."""
+    pods, now, order = observation.replicas, observation.time, memory.order
+    if pods.pending and not pods.starting:
+        return "PodsPending", f"{pods.pending} pods already find no node"
+    if order is None or order.wanted != pods.desired or order.wanted <= order.current:
+        return None
+    if plan.numbers.get("demand", 0.0) > RISEN * order.demand:
+        return None
+    ago = text.seconds(now - order.time)
+    if pods.ready < order.wanted:
+        missing, takes = order.wanted - pods.ready, text.seconds(replicas.startup_seconds(memory, observation))
+        return "AlreadyOrdered", f"{missing} pods ordered {ago} ago are still starting (they take {takes})"
+    steady, settle = now - (memory.ready_since or now), observation.scale.window_seconds
+    if steady < settle:
+        return "AlreadyOrdered", f"pods ordered {ago} ago show their effect {text.seconds(settle)} after they are ready"
+    return None

@@ -1,0 +1,198 @@
+"""Observation and Memory -> Diagnosis: what stands in the way, with the numbers that say so."""
+
+from __future__ import annotations
+
+from perfslo.api.v1alpha1 import Latency, PerformanceSLOSpec
+from perfslo.core import capacity, objectives, text
+from perfslo.core.memory import Memory
+from perfslo.core.model import (
+    Bottleneck,
+    Confidence,
+    Diagnosis,
+    Evidence,
+    Missing,
+    ObjectiveReading,
+    Observation,
+    Replicas,
+    Value,
+)
+
+IDLE_SHARE = 0.3
+"""Of the capacity: a promise broken below it is not broken by load."""
+THROTTLED_RATIO = 0.05
+"""Throttled CFS periods from which the CPU limit is what shapes the tail."""
+FRUITLESS_SCALE_OUTS = 2
+"""One without relief may be chance."""
+ROOM_SHARE = 0.6
+"""Of the capacity: load per pod below it is room to spare."""
+SURE_REQUESTS = 1000.0
+"""The 90 % interval of a 5 % share is then +/- 1.1 points."""
+
+
+def diagnose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> Diagnosis:
+    """What is the matter. `memory` has absorbed `observation`."""
+    readings = objectives.read(spec, observation)
+    bottleneck, why = _classify(spec, memory, observation, readings)
+    samples = max((r.samples for r in readings), default=0.0)
+    sure = Confidence.HIGH if samples >= SURE_REQUESTS else Confidence.MEDIUM
+    return Diagnosis(
+        bottleneck=bottleneck,
+        why=why,
+        objectives=readings,
+        evidence=_evidence(spec, memory, observation),
+        confidence=sure if samples >= spec.metrics.min_requests and memory.known_since is not None else Confidence.LOW,
+        forbidden=_forbidden(spec, bottleneck, why, readings),
+    )
+
+
+def describe(spec: PerformanceSLOSpec, diagnosis: Diagnosis) -> str:
+    """The worst latency objective in a few words: "p95 412ms > 200ms"."""
+    promises = {o.name: o.latency for o in spec.latency_objectives}
+    known = [r for r in diagnosis.objectives if r.name in promises and r.current is not None]
+    if not known:
+        return ""
+    worst = max(known, key=lambda r: (r.bad_ratio or 0.0) / (r.allowed_bad_ratio or 1.0))
+    return _against(worst, promises[worst.name])
+
+
+def _against(reading: ObjectiveReading, latency: Latency | None) -> str:
+    if latency is None or reading.current is None:
+        return reading.name
+    sign = ">" if reading.current > reading.threshold else "<="
+    percentile = f"p{latency.promised_percent:g}"
+    return f"{percentile} {text.seconds(reading.current)} {sign} {text.seconds(reading.threshold)}"
+
+
+def _classify(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, readings: tuple[ObjectiveReading, ...]
+) -> tuple[Bottleneck, str]:
+    if why := blindness(spec, observation):
+        return Bottleneck.UNKNOWN, why
+    if memory.known_since is None or not memory.arrivals:
+        return Bottleneck.UNKNOWN, "the load is not known yet"
+    if memory.arrivals[-1].value <= 0:
+        return Bottleneck.NO_TRAFFIC, "no requests in the window"
+    pods = observation.replicas
+    if pods.ready < 1:
+        return Bottleneck.WARMING_UP, f"no pod is ready, {pods.starting} starting, {pods.pending} pending"
+    broken = [r for r in readings if r.met is False]
+    if broken:
+        return _broken(spec, memory, observation, broken)
+    latencies = {o.name for o in spec.latency_objectives}
+    thin = next((r for r in readings if r.name in latencies and r.met is None), None)
+    if thin:
+        return Bottleneck.INSUFFICIENT_DATA, f"{thin.name}: {thin.note}"
+    return _unbroken(spec, memory, observation)
+
+
+def blindness(spec: PerformanceSLOSpec, observation: Observation) -> str:
+    """Why load or latency is unknown; empty when both are known."""
+    if observation.source_problem:
+        return (
+            f"the metrics source is unwell ({observation.source_problem.message or observation.source_problem.reason})"
+        )
+    readings = (observation.latency.get(o.name, Missing("NotMeasured")) for o in spec.latency_objectives)
+    reasons = (objectives.unknown(s) for s in (observation.completions_per_second, *readings))
+    return next((reason for reason in reasons if reason), "")
+
+
+def _broken(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, broken: list[ObjectiveReading]
+) -> tuple[Bottleneck, str]:
+    pods = observation.replicas
+    promises = {o.name: o.latency for o in spec.latency_objectives}
+    slow = [r for r in broken if r.name in promises and (memory.slow_ratio or 0.0) > 1.0]
+    if not slow:
+        names = ", ".join(f"{r.name} ({_number(r.current)} against {_number(r.threshold)})" for r in broken)
+        errors = objectives.number(observation.error_ratio) or 0.0
+        if errors > 0 and any(r.name in promises or r.bad_ratio is None for r in broken):
+            return Bottleneck.FAST_FAILING, f"{text.percent(errors)} of the requests fail, while latency holds: {names}"
+        return Bottleneck.SATURATED, f"broken: {names}"
+    words = _against(slow[0], promises[slow[0].name])
+    if pods.pending and not pods.starting:
+        return Bottleneck.NODE_PRESSURE, f"{words}, and {pods.pending} pods find no node"
+    if pods.starting:
+        return Bottleneck.WARMING_UP, f"{words}, and {pods.starting} pods are starting"
+    per_pod = memory.arrivals[-1].value / pods.ready
+    if memory.fruitless >= FRUITLESS_SCALE_OUTS:
+        return Bottleneck.UNREACHABLE_TARGET, f"{words}, and the last {memory.fruitless} scale-outs brought no relief"
+    medians = [_median(memory, observation, o.latency) for o in spec.latency_objectives if o.latency]
+    least = min((m for m in medians if m), default=None)
+    throttled = observation.cpu_throttled_ratio
+    if isinstance(throttled, Value) and throttled.value > THROTTLED_RATIO and least and per_pod < least:
+        share = text.percent(throttled.value)
+        return Bottleneck.CPU_THROTTLED, f"{words} at {text.rate(per_pod)}/s per pod, {share} of CPU periods throttled"
+    if least and per_pod < IDLE_SHARE * least:
+        return Bottleneck.UNREACHABLE_TARGET, f"{words} at only {text.rate(per_pod)}/s per pod of {text.rate(least)}/s"
+    load = f"{words} at {text.rate(per_pod)}/s per pod"
+    if memory.saturated_since is not None:
+        return Bottleneck.OVERLOADED, f"{load}: more requests arrive than the pods complete"
+    return Bottleneck.SATURATED, load
+
+
+def _unbroken(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Bottleneck, str]:
+    pods = observation.replicas
+    if pods.pending and not pods.starting:
+        return Bottleneck.NODE_PRESSURE, f"{pods.pending} pods find no node"
+    per_pod = memory.arrivals[-1].value / pods.ready
+    lows = [_curve_low(memory, observation, o.latency) for o in spec.latency_objectives if o.latency]
+    low = min((m for m in lows if m), default=None)
+    if low and per_pod < ROOM_SHARE * low and pods.ready > spec.min_replicas:
+        return Bottleneck.OVERPROVISIONED, f"{text.rate(per_pod)}/s per pod of {text.rate(low)}/s that each carries"
+    return Bottleneck.HEALTHY, f"objectives hold at {text.rate(per_pod)}/s per pod"
+
+
+def _forbidden(
+    spec: PerformanceSLOSpec, bottleneck: Bottleneck, why: str, readings: tuple[ObjectiveReading, ...]
+) -> dict[str, str]:
+    forbidden = {}
+    if bottleneck in (Bottleneck.UNREACHABLE_TARGET, Bottleneck.FAST_FAILING):
+        forbidden["replicas:up"] = f"more pods than the load needs would not help: {why}"
+    broken = [r.name for r in readings if r.met is False]
+    if broken:
+        forbidden["replicas:down"] = f"{', '.join(broken)} not met"
+    return forbidden
+
+
+def _evidence(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Evidence, ...]:
+    pods, out = observation.replicas, []
+    if memory.known_since is not None and memory.arrivals:
+        load = memory.arrivals[-1].value
+        out.append(Evidence("load", f"{text.rate(load)}/s", _age(observation)))
+        if pods.ready:
+            out.append(Evidence("load per pod", f"{text.rate(load / pods.ready)}/s", _age(observation)))
+    for objective in spec.latency_objectives:
+        if objective.latency and (median := _median(memory, observation, objective.latency)):
+            low = _curve_low(memory, observation, objective.latency) or median
+            out.append(
+                Evidence(f"capacity for {objective.name}", f"{text.rate(median)}/s per pod (at least {text.rate(low)})")
+            )
+    if isinstance(observation.in_flight, Value):
+        out.append(Evidence("in flight", f"{observation.in_flight.value:.0f}", observation.in_flight.age_seconds))
+    if (cpu := objectives.cpu_ratio(observation)) is not None:
+        out.append(Evidence("cpu", f"{text.percent(cpu)} of requests"))
+    if isinstance(observation.cpu_throttled_ratio, Value):
+        out.append(Evidence("cpu throttled", f"{text.percent(observation.cpu_throttled_ratio.value)} of periods"))
+    out.append(Evidence("pods", _pods(pods)))
+    return tuple(out)
+
+
+def _pods(pods: Replicas) -> str:
+    return f"{pods.ready} ready, {pods.starting} starting, {pods.pending} pending"
+
+
+def _age(observation: Observation) -> float | None:
+    signal = observation.completions_per_second
+    return signal.age_seconds if isinstance(signal, Value) else None
+
+
+def _median(memory: Memory, observation: Observation, latency: Latency) -> float | None:
+    return capacity.curve_of(memory.capacities, observation.replicas.version, latency).median
+
+
+def _curve_low(memory: Memory, observation: Observation, latency: Latency) -> float | None:
+    return capacity.curve_of(memory.capacities, observation.replicas.version, latency).low
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"

@@ -1,0 +1,171 @@
+"""How many replicas the load needs, by what one pod was learnt to carry. Limits come later, in `guardrails`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import capacity, identify, objectives, text
+from perfslo.core.forecast import Forecast, forecast
+from perfslo.core.memory import Memory
+from perfslo.core.model import Diagnosis, Observation
+
+LEVER = "replicas"
+MARGIN = 1.1
+"""At 10 % less load than capacity about half of the allowance is used: the promise holds in each window, not on average."""
+SLACK = 1.05
+"""Between the need that adds a pod and the one that removes it, so that rounding does not chatter."""
+PANIC = 4.0
+"""Times the allowance: so many slow requests are acted on at once; fewer must persist for a window."""
+TOLERANCE = 0.1
+"""Of utilization targets, as HPA's."""
+DEFAULT_STARTUP_UNITS = 2.0
+"""Start-up time assumed until one was seen: 30 s at 15 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """`replicas` is None when there is no basis to ask for any."""
+
+    replicas: int | None
+    reason: str
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What one objective asks for."""
+
+    replicas: int
+    reason: str
+    capacity: float = 0.0
+
+
+def startup_seconds(memory: Memory, observation: Observation) -> float:
+    """Time from order to ready."""
+    if memory.startup_seconds is not None:
+        return memory.startup_seconds
+    return DEFAULT_STARTUP_UNITS * observation.scale.unit_seconds
+
+
+def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis) -> Proposal:
+    """The count that the load needs, the most demanding objective winning."""
+    if memory.known_since is None or not memory.arrivals:
+        return Proposal(None, identify.blindness(spec, observation) or "the load is not known yet")
+    scale, desired = observation.scale, observation.replicas.desired
+    horizon = startup_seconds(memory, observation) + scale.scrape_seconds + scale.cycle_seconds
+    load = forecast(memory.arrivals, scale.short_window_seconds, horizon)
+    numbers = {"load": load.level, "demand": load.peak}
+    if load.peak <= 0:
+        return Proposal(0, "no requests", numbers)
+    outs = [*_by_capacity(spec, memory, observation, load), *_by_breach(spec, memory, observation, load, diagnosis)]
+    outs += _by_utilization(spec, observation)
+    most = max(outs, key=lambda need: need.replicas, default=None)
+    if most and most.replicas > desired:
+        return Proposal(most.replicas, _explained(spec, diagnosis, most), {**numbers, "capacity": most.capacity})
+    keeps = _proven_needs(spec, memory, observation, load)
+    if keeps is None:
+        known = identify.describe(spec, diagnosis) or "no latency known yet"
+        return Proposal(desired, f"{known}; what a pod carries is still being learnt", numbers)
+    keep = max([*keeps, *_by_utilization(spec, observation)], key=lambda need: need.replicas)
+    numbers["capacity"] = keep.capacity
+    if keep.replicas < desired:
+        return Proposal(keep.replicas, keep.reason, numbers)
+    now = identify.describe(spec, diagnosis)
+    return Proposal(desired, f"{now + ', ' if now else ''}{keep.reason}", numbers)
+
+
+def _explained(spec: PerformanceSLOSpec, diagnosis: Diagnosis, need: _Need) -> str:
+    now = identify.describe(spec, diagnosis)
+    return f"{need.reason} ({now})" if now else need.reason
+
+
+def _by_capacity(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast) -> list[_Need]:
+    needs = []
+    for objective in spec.latency_objectives:
+        if objective.latency is None:
+            continue
+        carried = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency).median
+        if carried:
+            needs.append(_need(load.peak, load.peak * MARGIN / carried, carried))
+    return needs
+
+
+def _need(load: float, pods: float, carried: float) -> _Need:
+    reason = f"load {text.rate(load)}/s needs {pods:.1f} pods at {text.rate(carried)}/s per pod"
+    return _Need(math.ceil(pods - 1e-9), reason, carried)
+
+
+def _by_breach(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast, diagnosis: Diagnosis
+) -> list[_Need]:
+    """What the current window alone implies when a promise is broken and everything that was ordered has settled."""
+    pods, now, scale = observation.replicas, observation.time, observation.scale
+    settled = (
+        memory.ready_since is not None
+        and now - memory.ready_since >= scale.window_seconds
+        and 1 <= pods.desired <= pods.ready
+        and not pods.rolling_out
+    )
+    if memory.breached_since is None or not settled or "replicas:up" in diagnosis.forbidden:
+        return []
+    if now - memory.breached_since < scale.window_seconds and (memory.slow_ratio or 0.0) < PANIC:
+        return []
+    needs = []
+    for objective in spec.latency_objectives:
+        share = objectives.slow(observation, objective)
+        if share is None or objective.latency is None or share.low <= objective.latency.allowed_bad_ratio:
+            continue
+        per_pod = load.level / pods.ready
+        carried = capacity.carried(per_pod, share.ratio, objective.latency.allowed_bad_ratio)
+        completions = objectives.number(observation.completions_per_second)
+        if memory.saturated_since is not None and completions:
+            carried = min(carried, capacity.SATURATED_SHARE * completions / pods.ready)
+        if carried > 0:
+            needs.append(_need(load.peak, load.peak * MARGIN / carried, carried))
+    return needs
+
+
+def _proven_needs(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast
+) -> list[_Need] | None:
+    """The fewest pods that each latency objective surely allows; None when one of them has no evidence yet."""
+    needs, desired = [], observation.replicas.desired
+    for objective in spec.latency_objectives:
+        if objective.latency is None:
+            continue
+        curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
+        if curve.low is None:
+            return None
+        pods = math.ceil(load.peak * MARGIN * SLACK / curve.low - 1e-9)
+        seen = capacity.proven(curve, objective.latency.allowed_bad_ratio)
+        if pods < desired and (seen is None or load.peak / max(1, pods) > capacity.MAX_EXTRAPOLATION * seen):
+            pods = max(pods, desired - 1)
+        limit = objective.latency.threshold_seconds
+        reason = (
+            f"{text.rate(load.peak)}/s needs {pods} {'pod' if pods == 1 else 'pods'} "
+            f"to stay under {text.seconds(limit)} with margin, {text.rate(curve.low)}/s per pod being proven"
+        )
+        needs.append(_Need(pods, reason, curve.low))
+    return needs
+
+
+def _by_utilization(spec: PerformanceSLOSpec, observation: Observation) -> list[_Need]:
+    """As a HorizontalPodAutoscaler sizes by utilization; an unknown one asks for what there is."""
+    needs, pods = [], observation.replicas
+    for objective in spec.objectives:
+        if objective.utilization is None:
+            continue
+        used, target = (
+            objectives.used_ratio(objective.utilization, observation),
+            float(objective.utilization.target_ratio),
+        )
+        if used is None:
+            needs.append(_Need(pods.desired, f"{objective.name} is unknown"))
+            continue
+        ratio = used / target
+        wanted = pods.desired if abs(ratio - 1.0) <= TOLERANCE else math.ceil(ratio * pods.ready)
+        reason = f"{objective.utilization.resource} {text.percent(used)} of {text.percent(target)} needs {wanted} pods"
+        needs.append(_Need(wanted, reason))
+    return needs

@@ -1,0 +1,227 @@
+"""Each objective against what was measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec, Utilization
+from perfslo.core import text
+from perfslo.core.model import (
+    Histogram,
+    LatencyReading,
+    Missing,
+    NoTraffic,
+    ObjectiveReading,
+    Observation,
+    Signal,
+    Stale,
+    Value,
+)
+
+CONFIDENCE_Z = 1.645
+"""90 % two-sided: a false alarm costs one pod for some minutes."""
+CLUMPING = 2.0
+"""Slow requests come in clumps (a queue is shared by its neighbours): variance over that of independent ones."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Share of requests slower than a threshold."""
+
+    ratio: float
+    low: float
+    high: float
+    """Ends of the 90 % interval by counts, around `ratio`."""
+    requests: float
+    edge_below_seconds: float | None = None
+    """Set when the threshold is between two bucket edges."""
+
+    @property
+    def exact(self) -> bool:
+        return self.edge_below_seconds is None
+
+
+def known(signal: Signal | LatencyReading) -> bool:
+    """Whether it says something about now; a known zero does."""
+    return isinstance(signal, Value | NoTraffic | Histogram)
+
+
+def number(signal: Signal) -> float | None:
+    """The value, 0 without traffic, None when unknown."""
+    match signal:
+        case Value(value=value):
+            return value
+        case NoTraffic():
+            return 0.0
+    return None
+
+
+def unknown(signal: Signal | LatencyReading) -> str:
+    """Why it is unknown, as part of a sentence."""
+    match signal:
+        case Stale(age_seconds=age):
+            return f"metrics are stale ({text.seconds(age)} old)"
+        case Missing(reason=reason, message=message):
+            return f"metrics are missing ({message or reason})"
+    return ""
+
+
+def slow(observation: Observation, objective: Objective) -> Share | None:
+    """Share of requests slower than a latency objective's threshold; None when unknown or without requests."""
+    reading, latency = observation.latency.get(objective.name), objective.latency
+    if latency is None or not isinstance(reading, Histogram) or reading.total <= 0:
+        return None
+    return share_over(reading, latency.threshold_seconds)
+
+
+def share_over(histogram: Histogram, threshold: float) -> Share:
+    """Between two edges, durations are taken as log-normal: the normal quantile of the share is linear in log time.
+
+    A tail falls within its bucket: spread evenly over it, 2 % over the threshold would read as 7 %.
+    """
+    below_edge, below, above_edge, above = 0.0, histogram.total, math.inf, 0.0
+    for edge, count in zip(histogram.upper_bounds_seconds, histogram.counts, strict=True):
+        over = max(0.0, histogram.total - count)
+        if edge <= threshold * (1 + 1e-9):
+            below_edge, below = edge, over
+        else:
+            above_edge, above = edge, over
+            break
+    total = histogram.total
+    if math.isclose(below_edge, threshold, rel_tol=1e-6):
+        return Share(below / total, *_interval(below / total, total), total)
+    if below_edge <= 0 or math.isinf(above_edge) or below <= above:
+        ratio = below / total
+    else:
+        part = math.log(threshold / below_edge) / math.log(above_edge / below_edge)
+        z = (1 - part) * _normal_quantile(below, total) + part * _normal_quantile(above, total)
+        ratio = min(below / total, float(_NORMAL.cdf(-z)))
+    return Share(ratio, *_interval(ratio, total), total, below_edge)
+
+
+def quantile(histogram: Histogram, ratio: float) -> float:
+    """Duration in seconds that `ratio` of the requests stay below, by the same interpolation as `share_over`."""
+    total, wanted = histogram.total, (1.0 - ratio) * histogram.total
+    below_edge, below = 0.0, total
+    for edge, count in zip(histogram.upper_bounds_seconds, histogram.counts, strict=True):
+        over = max(0.0, total - count)
+        if over <= wanted:
+            if math.isinf(edge):
+                return below_edge
+            low, high = _normal_quantile(below, total), _normal_quantile(over, total)
+            if below_edge <= 0 or high <= low:
+                return edge
+            part = (_normal_quantile(wanted, total) - low) / (high - low)
+            return below_edge * (edge / below_edge) ** min(1.0, max(0.0, part))
+        below_edge, below = edge, over
+    return below_edge
+
+
+def _normal_quantile(over: float, total: float) -> float:
+    """Of the share that is not over; half a request stands for none and for all, which have no quantile."""
+    half = min(0.5, 0.25 * total)
+    return _NORMAL.inv_cdf(1 - min(max(over, half), total - half) / total)
+
+
+def read(spec: PerformanceSLOSpec, observation: Observation) -> tuple[ObjectiveReading, ...]:
+    """All objectives, in the order of the spec."""
+    return tuple(_read(spec, objective, observation) for objective in spec.objectives)
+
+
+def cpu_ratio(observation: Observation) -> float | None:
+    """CPU used over CPU requested by the ready pods; None when either is unknown."""
+    return _used(observation.cpu_cores, observation.replicas.cpu_request_cores, observation.replicas.ready)
+
+
+def used_ratio(utilization: Utilization, observation: Observation) -> float | None:
+    """Use over request of the ready pods; None when either is unknown."""
+    if utilization.resource == "cpu":
+        return cpu_ratio(observation)
+    return _used(observation.memory_bytes, observation.replicas.memory_request_bytes, observation.replicas.ready)
+
+
+def _used(usage: Signal, request: float | None, ready: int) -> float | None:
+    return usage.value / (request * ready) if isinstance(usage, Value) and request and ready else None
+
+
+def _read(spec: PerformanceSLOSpec, objective: Objective, observation: Observation) -> ObjectiveReading:
+    if objective.latency:
+        return _latency(spec, objective, objective.latency, observation)
+    if objective.error_rate:
+        ratio = number(observation.error_ratio)
+        limit = objective.error_rate.max_ratio
+        return _compared(objective.name, ratio, limit, ratio is None or ratio <= limit, observation.error_ratio)
+    if objective.throughput:
+        served = number(observation.completions_per_second)
+        least = float(objective.throughput.min_per_second)
+        # Fewer than promised is a breach only while more are waiting to be served.
+        waiting = number(observation.in_flight)
+        met = True if served is not None and served >= least else None
+        if met is None and served is not None and waiting is not None:
+            met = waiting <= max(1.0, served)
+        return ObjectiveReading(
+            objective.name, served, least, met, note=_why_unknown(observation.completions_per_second)
+        )
+    if objective.utilization is None:
+        raise ValueError("an objective has exactly one kind, by the rules of Objective")
+    used, target = used_ratio(objective.utilization, observation), float(objective.utilization.target_ratio)
+    signal = observation.cpu_cores if objective.utilization.resource == "cpu" else observation.memory_bytes
+    note = "" if used is not None else _why_unknown(signal) or "the containers request none, so there is no ratio"
+    return ObjectiveReading(objective.name, used, target, None if used is None else used <= target, note=note)
+
+
+def _compared(name: str, current: float | None, limit: float, met: bool, signal: Signal) -> ObjectiveReading:
+    return ObjectiveReading(name, current, limit, None if current is None else met, note=_why_unknown(signal))
+
+
+def _why_unknown(signal: Signal | LatencyReading) -> str:
+    return "no requests" if isinstance(signal, NoTraffic) else unknown(signal)
+
+
+def _latency(
+    spec: PerformanceSLOSpec, objective: Objective, latency: Latency, observation: Observation
+) -> ObjectiveReading:
+    name = objective.name
+    reading = observation.latency.get(name, Missing("NotMeasured"))
+    threshold, allowed = latency.threshold_seconds, latency.allowed_bad_ratio
+    share = slow(observation, objective)
+    if share is None or not isinstance(reading, Histogram):
+        return ObjectiveReading(
+            name, None, threshold, None, allowed_bad_ratio=allowed, note=_why_unknown(reading) or "no requests"
+        )
+    errors = number(observation.error_ratio) or 0.0
+
+    def failed_or(slow_ratio: float) -> float:
+        return slow_ratio + errors * (1.0 - slow_ratio)
+
+    note = ""
+    if not share.exact:
+        note = f"interpolated between bucket edges: add a bucket at {threshold:g} s for an exact share"
+    met: bool | None = failed_or(share.ratio) <= allowed
+    if share.requests < spec.metrics.min_requests:
+        met = None
+        note = f"{share.requests:.0f} of at least {spec.metrics.min_requests} requests in the window"
+    return ObjectiveReading(
+        name=name,
+        current=quantile(reading, float(latency.promised_percent) / 100),
+        threshold=threshold,
+        met=met,
+        bad_ratio=failed_or(share.ratio),
+        bad_ratio_low=failed_or(share.low),
+        bad_ratio_high=failed_or(share.high),
+        allowed_bad_ratio=allowed,
+        samples=share.requests,
+        note=note,
+    )
+
+
+def _interval(ratio: float, requests: float) -> tuple[float, float]:
+    """Wilson's interval, with the requests thinned for clumping."""
+    n, z = max(requests / CLUMPING, 1e-9), CONFIDENCE_Z
+    centre = (ratio + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(max(0.0, ratio * (1 - ratio) / n + z * z / (4 * n * n)))
+    return max(0.0, centre - half), min(1.0, centre + half)

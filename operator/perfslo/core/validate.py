@@ -1,0 +1,56 @@
+"""Was it worth it? Judges the newest order once its effect can be seen."""
+
+from __future__ import annotations
+
+import math
+
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import capacity, objectives
+from perfslo.core.levers import replicas
+from perfslo.core.memory import Memory, Order
+from perfslo.core.model import Observation, Outcome, Verdict
+
+RELIEF_SHARE = 0.3
+"""Of the predicted relief: with less, it was not for want of pods that the promise was broken."""
+PATIENCE = 3.0
+"""Start-up times after which pods that are not ready cannot be judged."""
+
+
+def judge(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> Verdict | None:
+    """The verdict on the newest scale-out, or None while it is not due."""
+    order = memory.order
+    if order is None or order.judged or order.wanted <= order.current:
+        return None
+    now, pods, window = observation.time, observation.replicas, observation.scale.window_seconds
+    if pods.desired != order.wanted:
+        return Verdict(order.decision_id, Outcome.INCONCLUSIVE, "replicas were changed again before it could be judged")
+    ready = pods.ready >= order.wanted and memory.ready_since is not None
+    if ready and memory.known_since is not None and now - (memory.ready_since or now) >= window:
+        return _judged(memory, observation, order)
+    deadline = order.time + PATIENCE * replicas.startup_seconds(memory, observation) + 2 * window
+    if now <= deadline:
+        return None
+    why = "metrics were not known" if ready else f"only {pods.ready} of {order.wanted} pods were ready in time"
+    return Verdict(order.decision_id, Outcome.INCONCLUSIVE, why)
+
+
+def _judged(memory: Memory, observation: Observation, order: Order) -> Verdict:
+    before, after = order.slow_ratio, memory.slow_ratio
+    if after is None or before is None:
+        return Verdict(order.decision_id, Outcome.INCONCLUSIVE, "there were too few requests to compare")
+    if after <= 1.0:
+        return Verdict(order.decision_id, Outcome.IMPROVED, "latency objectives hold")
+    growth = order.wanted / order.current - 1.0 if order.current else math.inf
+    completions = objectives.number(observation.completions_per_second) or 0.0
+    served = completions / order.completions - 1.0 if order.completions > 0 else 0.0
+    if served >= RELIEF_SHARE * growth:
+        return Verdict(order.decision_id, Outcome.IMPROVED, f"{served:.0%} more requests are served")
+    # At unchanged load, load per pod fell by growth / (1 + growth).
+    predicted = 1.0 - math.exp(-capacity.TYPICAL_STEEPNESS * growth / (1.0 + growth)) if growth < math.inf else 1.0
+    relief = 1.0 - after / before if before > 0 else 0.0
+    if relief >= RELIEF_SHARE * predicted:
+        return Verdict(order.decision_id, Outcome.IMPROVED, f"{relief:.0%} fewer requests are slow")
+    outcome = Outcome.WORSE if after > 1.3 * before else Outcome.NO_EFFECT
+    return Verdict(
+        order.decision_id, outcome, f"slow requests went from {before:.1f} to {after:.1f} times what is allowed"
+    )
