@@ -138,6 +138,17 @@ def test_yaml_is_read_as_kubectl_reads_it(validate: Validation) -> None:
     ]
 
 
+def test_the_objects_of_a_list_are_checked(validate: Validation) -> None:
+    good, bad = (yaml.safe_load(HEAD + SPEC + more) for more in ("", "  mode: auto\n"))
+    code, said = validate.of(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [good, bad]}))
+    assert code == 1
+    first, second = said.splitlines()
+    assert first == "3: document 1 (PerformanceSLO checkout): valid"
+    assert second.startswith(
+        "23: document 1 (PerformanceSLO checkout): spec.mode: 'auto' will not do: write one of Auto"
+    )
+
+
 def test_the_status_of_a_manifest_is_not_looked_at(validate: Validation) -> None:
     assert validate.of(f"{HEAD}{SPEC}status: {{summary: 1}}\n")[0] == 0
 

@@ -31,6 +31,16 @@ class Document:
             path = path[:-1]
         return self.lines[path]
 
+    def items(self) -> Iterator["Document"]:
+        """The objects of a `kind: List`, as kubectl prints several; any other document is its own only item."""
+        listed = self.data.get("items") if isinstance(self.data, dict) and self.data.get("kind") == "List" else None
+        if not isinstance(listed, list):
+            yield self
+            return
+        for index, item in enumerate(listed):
+            above = ("items", index)
+            yield Document(item, {path[2:]: line for path, line in self.lines.items() if path[:2] == above})
+
 
 class _Loader(yaml.SafeLoader):
     """As kubectl reads: a timestamp is text."""

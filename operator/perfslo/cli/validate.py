@@ -45,7 +45,8 @@ def check(name: str) -> Iterator[Finding]:
         return
     try:
         for number, document in enumerate(documents(text), start=1):
-            yield from _findings(document, number)
+            for item in document.items():
+                yield from _findings(item, number)
     except ManifestError as error:
         yield Finding(error.line, str(error))
 
