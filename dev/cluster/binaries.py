@@ -51,9 +51,7 @@ def _kubernetes(*names: str) -> Part:
 
 
 NODE = (
-    _kubernetes(
-        "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"
-    ),
+    _kubernetes("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"),
     Part(
         "containerd",
         {
@@ -104,7 +102,7 @@ def _build(part: Part) -> None:
     run_logged(f"{part.directory} sources", ["go", "mod", "download"], log, cwd=module, env=environment)
     for name in missing:
         unfinished = target / f".{name}"
-        command = ["go", "build", "-trimpath", "-ldflags", part.link_flags, "-o", unfinished, part.commands[name]]
+        command = ["go", "build", "-trimpath", "-ldflags", part.link_flags, "-o", str(unfinished), part.commands[name]]
         run_logged(name, command, log, cwd=module, env=environment)
         unfinished.rename(target / name)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A local Kubernetes cluster: bring it up, take it away, give it images. Needs only Python, before anything is installed."""
+"""A local Kubernetes cluster: bring it up, take it away, give it images. Needs nothing but Python."""
 
 import argparse
 import fcntl
@@ -24,11 +24,11 @@ class Provider(Protocol):
     """A way to have a cluster: a module with these names."""
 
     @property
-    def KUBECONFIG(self) -> Path: ...  # noqa: N802 - a module's constant
+    def KUBECONFIG(self) -> Path: ...
     @property
-    def AUDIT_LOG(self) -> Path | None: ...  # noqa: N802
+    def AUDIT_LOG(self) -> Path | None: ...
     @property
-    def PARTS(self) -> tuple[binaries.Part, ...]: ...  # noqa: N802
+    def PARTS(self) -> tuple[binaries.Part, ...]: ...
 
     def up(self) -> None: ...
     def down(self) -> None: ...
@@ -128,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("audit-log", help="print the path of the API server's audit log")
     commands.add_parser("bin", help="print the directory that holds kubectl, helm, and vegeta")
     build = commands.add_parser("image", help="build images and load them into the cluster")
-    build.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(images.IMAGES)}; all when none is named")
+    build.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(images.IMAGES)}; all when none is named"
+    )
     return parser
 
 

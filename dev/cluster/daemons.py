@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from paths import LOGS, STATE
@@ -100,10 +101,8 @@ def _recorded_pid(name: str) -> int | None:
 
 def _start_time(pid: int) -> str | None:
     """When a live process began, with the boot it began in: pids are used again, this pair is not."""
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,7 +1,6 @@
 """Builds container images from this repository and gives them to the cluster, each only when its inputs changed."""
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -11,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import base_image
-import binaries
+import buildah
 import debian
 import pip_configuration
 from paths import CACHE, CONTAINERD_SOCKET, HERE, REPOSITORY
 from shell import ClusterError, output, run_logged, say
 
 _COPY = re.compile(r"^COPY\s+((?:--\S+\s+)*)(.+)\s+\S+$", re.MULTILINE)
-_STORE = CACHE / "buildah"
 
 
 @dataclass(frozen=True)
@@ -78,26 +76,16 @@ def archive(image: Image, tools: Path) -> Path:
     return path
 
 
-def _build(image: Image, context: Path, archive: Path) -> None:
+def _build(image: Image, context: Path, path: Path) -> None:
     log = CACHE / "logs" / f"image-{image.name}.log"
-    buildah = ["buildah", "--root", str(_STORE), "--runroot", "/run/perfslo-buildah"]
-    environment = os.environ | {"BUILDAH_ISOLATION": "chroot"}
-    command = [*buildah, "build", "--layers", "--tag", image.reference]
-    if image.on_base:
-        command += ["--build-arg", f"BASE={base_image.ensure(buildah)}", *pip_configuration.mounts(CACHE)]
-    run_logged(f"image {image.name}", [*command, context], log, env=environment)
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = archive.with_suffix(".part")
-    unfinished.unlink(missing_ok=True)
-    run_logged(
-        f"image {image.name}, archive",
-        [*buildah, "push", image.reference, f"docker-archive:{unfinished}:{image.reference}"],
-        log,
-        env=environment,
-    )
-    for previous in archive.parent.glob(f"{image.name}-*.tar"):
+    with tempfile.TemporaryDirectory(prefix="perfslo-pip-") as private:
+        options = []
+        if image.on_base:
+            options = [f"--build-arg=BASE={base_image.ensure()}", *pip_configuration.mounts(Path(private))]
+        buildah.build(f"image {image.name}", image.reference, context, log, options)
+    for previous in path.parent.glob(f"{image.name}-*.tar"):
         previous.unlink()
-    unfinished.rename(archive)
+    buildah.save(f"image {image.name}, archive", image.reference, path, log)
 
 
 @contextmanager
@@ -124,6 +112,8 @@ def _copied_from_context(dockerfile: str) -> Iterator[str]:
 
 
 def _copy(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise ClusterError(f"A Dockerfile copies {source}, which does not exist.")
     if source.is_dir():
         unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)

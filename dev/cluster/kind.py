@@ -42,7 +42,17 @@ def up() -> None:
         config.write(_configuration())
         config.flush()
         log = CACHE / "logs" / "kind.log"
-        command = ["kind", "create", "cluster", "--name", _NAME, "--config", config.name, "--kubeconfig", KUBECONFIG]
+        command = [
+            "kind",
+            "create",
+            "cluster",
+            "--name",
+            _NAME,
+            "--config",
+            config.name,
+            "--kubeconfig",
+            str(KUBECONFIG),
+        ]
         run_logged(f"kind create cluster --name {_NAME}", [*command, "--wait", "180s"], log)
     KUBECONFIG.chmod(0o600)
 
@@ -79,7 +89,9 @@ apiVersion: kind.x-k8s.io/v1alpha4
 nodes:
   - role: control-plane
     extraMounts:
-      - {{hostPath: {HERE}/config/audit-policy.yaml, containerPath: /etc/kubernetes/perfslo/audit-policy.yaml, readOnly: true}}
+      - hostPath: {HERE}/config/audit-policy.yaml
+        containerPath: /etc/kubernetes/perfslo/audit-policy.yaml
+        readOnly: true
       - {{hostPath: {_AUDIT_DIRECTORY}, containerPath: /var/log/perfslo}}
     extraPortMappings:
 {ports}
@@ -91,6 +103,9 @@ nodes:
             audit-policy-file: /etc/kubernetes/perfslo/audit-policy.yaml
             audit-log-path: /var/log/perfslo/audit.log
           extraVolumes:
-            - {{name: audit-policy, hostPath: /etc/kubernetes/perfslo, mountPath: /etc/kubernetes/perfslo, readOnly: true}}
+            - name: audit-policy
+              hostPath: /etc/kubernetes/perfslo
+              mountPath: /etc/kubernetes/perfslo
+              readOnly: true
             - {{name: audit-log, hostPath: /var/log/perfslo, mountPath: /var/log/perfslo}}
 """

@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import daemons
 import network
 from paths import STATE
-from shell import succeeds
+from shell import succeeds, wait_until
 
 _POD_CGROUP = "kubepods"
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -33,9 +34,9 @@ def present() -> bool:
 
 
 def remember() -> None:
-    """Record which directories were there before, so that `remove` leaves them."""
+    """Record which directories were there before, so that `remove` leaves them. The first thing a cluster writes."""
     found = [str(path) for path in DIRECTORIES if path.exists()]
-    STATE.mkdir(parents=True, mode=0o755, exist_ok=True)
+    STATE.mkdir(parents=True, mode=0o755)
     _FOUND_BEFORE.write_text(json.dumps(found))
 
 
@@ -56,12 +57,21 @@ def unmount() -> None:
 def remove() -> None:
     """Remove the pods' cgroups and every directory that was not there before."""
     for top in _pod_cgroups():
-        for directory, _, _ in os.walk(top, topdown=False):
-            os.rmdir(directory)
+        wait_until(f"Removing {top}", partial(_removed, top), timeout_seconds=30)
     found = json.loads(_FOUND_BEFORE.read_text()) if _FOUND_BEFORE.exists() else []
     for path in reversed(DIRECTORIES):
-        if str(path) not in found:
-            shutil.rmtree(path, ignore_errors=True)
+        if str(path) not in found and path.exists():
+            shutil.rmtree(path)
+
+
+def _removed(cgroup: Path) -> bool:
+    """Remove a cgroup with those inside it; the kernel lets go of one a moment after its last process ended."""
+    try:
+        for directory, _, _ in os.walk(cgroup, topdown=False):
+            os.rmdir(directory)
+    except OSError:
+        return False
+    return True
 
 
 def _pod_cgroups() -> list[Path]:

@@ -57,7 +57,8 @@ def conflict() -> str | None:
     routes = json.loads(output("ip", "-json", "-4", "route", "show"))
     for route in routes:
         if route.get("dev") != BRIDGE and str(route["dst"]).startswith(("10.244.", "10.96.")):
-            return f"a route to {route['dst']} by {route.get('dev')} exists, and the cluster uses {POD_CIDR} and {SERVICE_CIDR}"
+            taken = f"{route['dst']} is routed to {route.get('dev')}"
+            return f"{taken}, and the cluster uses {POD_CIDR} and {SERVICE_CIDR}"
     return None
 
 

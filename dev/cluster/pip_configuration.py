@@ -10,8 +10,11 @@ _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 """Where Debian keeps the bundle, and so where programs in the image look for it."""
 
 
-def mounts(scratch: Path) -> list[str]:
-    """Volume options for a build: a pip.conf equal to this machine's settings, and the files that it names."""
+def mounts(private: Path) -> list[str]:
+    """Volume options for a build: a pip.conf equal to this machine's settings, and the files that it names.
+
+    The pip.conf is written to `private`, a directory that others may not read: it can hold a password.
+    """
     settings = _settings()
     bundle = settings.get("global.cert") or os.environ.get("SSL_CERT_FILE")
     options: list[str] = []
@@ -22,15 +25,13 @@ def mounts(scratch: Path) -> list[str]:
         if key != "global.cert" and value.startswith("/") and Path(value).exists():
             options += _volume(Path(value).resolve(), value)
     if settings:
-        options += _volume(_write(settings, scratch / "pip.conf"), "/etc/pip.conf")
+        options += _volume(_write(settings, private / "pip.conf"), "/etc/pip.conf")
     return options
 
 
 def _settings() -> dict[str, str]:
     """What `pip config list` says, files and PIP_* variables together; nothing where there is no pip."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True)
     settings = {}
     for line in done.stdout.splitlines():
         key, _, value = line.partition("=")

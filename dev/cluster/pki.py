@@ -114,9 +114,7 @@ def _kubeconfig(path: Path, name: str, server: str) -> None:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": "perfslo", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}
-        ],
+        "clusters": [{"name": "perfslo", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}],
         "users": [
             {
                 "name": name,

@@ -40,13 +40,13 @@ class Daemon:
 
 def up() -> None:
     """Bring the cluster up, or return at once when it is."""
-    if healthy():
+    if _processes_run():
+        # A busy machine may take its time to answer; a cluster in use is never replaced for that.
+        _wait_for_node(binaries.ensure(PARTS))
         return
     _announce()
     debian.install(debian.NODE_PACKAGES + debian.IMAGE_PACKAGES)
     tools = binaries.ensure(PARTS)
-    if healthy():
-        return  # Only a program was missing.
     down()
     _refuse_conflicts()
     pause_archive = images.archive(images.PAUSE, tools)
@@ -87,7 +87,7 @@ def down() -> None:
 
 def healthy() -> bool:
     """Whether every process of the cluster runs and its node is ready."""
-    return binaries.built(PARTS) and all(map(daemons.running, _ALL)) and _usable(binaries.ensure(PARTS))
+    return _processes_run() and _usable(binaries.ensure(PARTS))
 
 
 def load(names: list[str]) -> None:
@@ -218,6 +218,8 @@ def _api_server(tools: Path) -> Daemon:
             f"--audit-log-path={AUDIT_LOG}",
             "--audit-log-maxsize=1000",
             "--audit-log-maxbackup=2",
+            # It waits for progress messages that etcd 3.4 does not send.
+            "--feature-gates=SizeBasedListCostEstimate=false",
             "--profiling=false",
         ),
     )
@@ -315,7 +317,14 @@ def _wait_for_node(tools: Path) -> None:
         _refuse_ended(*_ALL)
         return _usable(tools)
 
-    wait_until("The node", ready, timeout_seconds=_READY_SECONDS, on_timeout=_log_of("kubelet"))
+    def explain() -> str:
+        return f"{daemons.log_tail('kubelet')}\n`make cluster-down cluster` begins again."
+
+    wait_until("The node", ready, timeout_seconds=_READY_SECONDS, on_timeout=explain)
+
+
+def _processes_run() -> bool:
+    return binaries.built(PARTS) and all(map(daemons.running, _ALL))
 
 
 def _usable(tools: Path) -> bool:
