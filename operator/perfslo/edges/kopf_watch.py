@@ -43,7 +43,8 @@ class KopfWatch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else it logs a line for each event
+        logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # else there is a line for each event
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # it misses the signals: as it should
         while True:
             try:
                 await self._once()
@@ -94,11 +95,11 @@ class KopfWatch:
     def _registry(self, ours: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
-        @kopf.on.login(registry=registry)
+        @kopf.on.login(id="login", registry=registry)
         async def login(**_: Any) -> kopf.ConnectionInfo:
             return await _connection(self._configuration)
 
-        @kopf.on.event(GROUP, VERSION, self._plural, registry=registry)
+        @kopf.on.event(GROUP, VERSION, self._plural, id="seen", registry=registry)
         async def event(event: Any, **_: Any) -> None:
             ours.call_soon_threadsafe(self._saw, event["type"], event["object"])
 
