@@ -136,7 +136,7 @@ class _Freshness:
             return cls(Missing("ClockSkewed", "the newest sample is from the future: check the clocks"))
         if age > stale_after_seconds:
             return cls(Stale(age))
-        return cls(None, max(age, 0.0), sampling.in_long)
+        return cls(None, max(age, 0.0), sampling.counts[-1])
 
     def value(self, answer: Answer) -> Signal:
         """The sum of what the rows say now."""

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 MAX_QUERY_CHARACTERS = 4000
 """Proxies before Prometheus commonly refuse request lines of 8 KiB; percent-encoding nearly doubles a query."""
@@ -132,7 +133,7 @@ class Query:
     over: Over = Over.NOW
     window_seconds: float = 0.0
     offset_seconds: float = 0.0
-    aggregate: str = "sum"
+    aggregate: Literal["sum", "max"] = "sum"
     keep: tuple[str, ...] = ()
     """Further labels that rows are told apart by."""
     mark: Mark | None = None
@@ -146,7 +147,9 @@ class Query:
 
     def text(self, namespaces: Sequence[str]) -> str:
         """The query for these namespaces, or for every namespace when there are none."""
-        inner = f"max without ({', '.join(SCRAPE_LABELS)}) ({self._series(namespaces)})"
+        inner = self._series(namespaces)
+        if self.aggregate == "sum":  # copies do not change a maximum
+            inner = f"max without ({', '.join(SCRAPE_LABELS)}) ({inner})"
         labels = [self.namespace_label, "workload", *self.keep]
         if self.mark:
             inner = _label_replace(inner, self.mark.name, "true", self.mark.label, self.mark.regex)

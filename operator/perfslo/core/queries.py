@@ -179,12 +179,12 @@ def _sampling(query: Query) -> Together:
     def count(window: float, offset: float = 0.0) -> Query:
         return replace(query, over=Over.COUNT, window_seconds=window, offset_seconds=offset, aggregate="max")
 
+    *_, shorter, longest = scrape.WINDOWS_SECONDS
     return Together(
         (
             ("age", replace(query, over=Over.AGE, aggregate="max")),
-            ("short", count(scrape.SHORT_SECONDS)),
-            ("long", count(scrape.LONG_SECONDS)),
-            ("old", count(scrape.SHORT_SECONDS, scrape.LONG_SECONDS - scrape.SHORT_SECONDS)),
+            *((f"{seconds:g}s", count(seconds)) for seconds in scrape.WINDOWS_SECONDS),
+            ("before", count(shorter, longest - shorter)),
         )
     )
 
@@ -200,4 +200,8 @@ def _sampling_of(answer: Answer) -> Sampling | Missing:
         return Missing(
             "SeriesMissing", "no request series match: are the pods scraped, and is the preset the right one?"
         )
-    return Sampling(-greatest["age"], greatest.get("short", 0), greatest.get("long", 0), greatest.get("old", 0) > 0)
+    return Sampling(
+        age_seconds=-greatest["age"],
+        counts=tuple(greatest.get(f"{seconds:g}s", 0.0) for seconds in scrape.WINDOWS_SECONDS),
+        existed_before="before" in greatest,
+    )

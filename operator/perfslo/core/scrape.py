@@ -1,7 +1,11 @@
 """How often a workload is scraped, found from how many samples there are.
 
 With samples every I seconds, a window of D seconds that was covered whole holds n of them with
-(n - 1) I <= D < (n + 1) I. A window that a young series covers in part still gives the upper bound.
+(n - 1) I <= D < (n + 1) I. A window that a young series covers in part still gives the upper bound. A window was covered
+whole when there are more samples before it.
+
+Samples that stop coming must grow stale, not look like a longer interval: while one is overdue, windows are taken to end
+with the newest sample instead of now. The same holds as long as nothing was found before.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ from dataclasses import dataclass
 
 DEFAULT_SECONDS = 15.0
 """Until the data say otherwise: the most common interval."""
-SHORT_SECONDS = 60.0
-LONG_SECONDS = 300.0
+WINDOWS_SECONDS = (20.0, 60.0, 300.0)
+"""A young workload, a minute that shows a changed interval soon, and the server's lookback for certainty."""
 COMMON_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """What people write. Found intervals are taken for these where they may be: workloads with equal ones share queries."""
+OVERDUE = 1.5
+"""Intervals after which the next sample is late."""
 _NOISE = 1.02
 """Scrapes are jittered by some milliseconds, and late by more under load."""
 
@@ -25,38 +31,37 @@ class Sampling:
 
     age_seconds: float
     """Of the newest one, by the server's clock; slightly negative when the sample's clock runs ahead."""
-    in_short: float = 0
-    """How many are in the last SHORT_SECONDS."""
-    in_long: float = 0
-    """How many are in the last LONG_SECONDS."""
-    existed_long: bool = False
-    """Whether there were samples at the beginning of the last LONG_SECONDS."""
+    counts: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """How many are in each of WINDOWS_SECONDS."""
+    existed_before: bool = False
+    """Whether the series existed at the beginning of the longest window."""
 
 
 def interval(sampling: Sampling, previous: float | None = None) -> float:
     """The scrape interval in seconds; `previous`, what was found before, stands while the samples allow it."""
-    low, high, likely = _bounds(sampling)
-    if previous is not None and low <= previous <= high:
+    age = sampling.age_seconds
+    overdue = previous is None or age > OVERDUE * previous
+    low, high, likely, covered = 0.0, math.inf, DEFAULT_SECONDS, 0.0
+    more_before = (*sampling.counts[1:], math.inf if sampling.existed_before else 0.0)
+    for seconds, count, more in zip(WINDOWS_SECONDS, sampling.counts, more_before, strict=True):
+        length = seconds - (max(age, 0.0) if overdue else 0.0)
+        if length <= 0:
+            continue
+        window_low, window_high = _bounds(length, count)
+        if window_high < low:
+            break  # the shorter windows say otherwise: the interval has changed since
+        high = min(high, window_high)
+        if count < more and window_low <= high:
+            low, likely, covered = max(low, window_low), length / max(count - overdue / 2, 0.5), seconds
+    if covered and previous is not None and low <= previous <= high:
         return previous
-    fitting = [common for common in COMMON_SECONDS if low <= common <= high]
-    if fitting:
+    if covered <= WINDOWS_SECONDS[0] and low <= DEFAULT_SECONDS <= high:
+        return DEFAULT_SECONDS
+    if fitting := [common for common in COMMON_SECONDS if low <= common <= high]:
         return min(fitting, key=lambda common: abs(math.log(common / likely)))
     return float(math.ceil(min(max(likely, low), high)))
 
 
-def _bounds(sampling: Sampling) -> tuple[float, float, float]:
-    """Least, greatest and likely interval."""
-    short_low, short_high = _window(SHORT_SECONDS, sampling.in_short)
-    long_low, long_high = _window(LONG_SECONDS, sampling.in_long)
-    if sampling.existed_long and max(short_low, long_low) <= min(short_high, long_high):
-        return max(short_low, long_low), min(short_high, long_high), LONG_SECONDS / sampling.in_long
-    if sampling.in_long > sampling.in_short:
-        # The last minute was covered whole. If the five minutes contradict it, the interval has changed.
-        return short_low, short_high, SHORT_SECONDS / max(sampling.in_short, 1)
-    high = min(short_high, long_high)
-    return 0.0, high, min(DEFAULT_SECONDS, high)
-
-
-def _window(seconds: float, samples: float) -> tuple[float, float]:
-    low = seconds / (samples + 1) / _NOISE
-    return low, seconds / (samples - 1) * _NOISE if samples > 1 else math.inf
+def _bounds(seconds: float, count: float) -> tuple[float, float]:
+    high = seconds / (count - 1) * _NOISE if count > 1 else math.inf
+    return seconds / (count + 1) / _NOISE, high

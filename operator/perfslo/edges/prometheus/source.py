@@ -1,8 +1,8 @@
 """The metrics sources of all SLOs: two rounds of shared queries a cycle, at most four at a time.
 
 A source that does not answer is unwell as a whole (common mode): every SLO of it is told so, and the rest of the
-cycle's queries are not sent. After a few such cycles the first query of a cycle goes alone, and the others follow only if
-it is answered.
+cycle's queries are not sent. After a few such cycles the first query of a cycle goes alone, and the others follow only
+if it is answered.
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""A real Prometheus as a child process on 127.0.0.1."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+
+@contextmanager
+def prometheus(directory: Path, scrape_configs: Sequence[Mapping[str, Any]], interval: str = "1s") -> Iterator[str]:
+    """Starts Prometheus with these jobs and yields its address once it is ready."""
+    if not (binary := shutil.which("prometheus")):
+        pytest.fail("these tests need the program `prometheus` (2.x or later) in PATH: apt-get install prometheus")
+    directory.mkdir(parents=True, exist_ok=True)
+    config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": scrape_configs}
+    (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (directory / "log").open("wb")
+    process = subprocess.Popen(
+        [
+            binary,
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(process, address, directory / "log")
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+        log.close()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{address}/-/ready", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"Prometheus did not become ready:\n{log.read_text(errors='replace')[-2000:]}")
