@@ -23,6 +23,8 @@ from perfslo.core.model import JSON
 RESTART_SECONDS = 5.0
 """kopf gives up on an ERROR event or a refused login; it is started again, and the process lives on."""
 STOP_SECONDS = 10.0
+IDENTITY: Any = "perfslo"
+"""Means nothing without peering; kopf's default is the user's name, which the user of a pod does not have."""
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +89,7 @@ class KopfWatch:
             registry=self._registry(ours),
             settings=_settings(),
             standalone=True,
+            identity=IDENTITY,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
             stop_flag=stop,
