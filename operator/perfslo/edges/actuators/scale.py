@@ -140,7 +140,7 @@ class ScaleActuator:
     async def _set(
         self, namespace: str, ref: TargetRef, *, uid: str, current: int, wanted: int, decision_id: str
     ) -> None:
-        """The one place that writes replicas. A /scale with zero replicas shows an empty spec, so that is tested then."""
+        """The one place that writes replicas. With none, a scale shows an empty spec: then that is tested."""
         unchanged: JSON = (
             {"op": "test", "path": "/spec/replicas", "value": current}
             if current

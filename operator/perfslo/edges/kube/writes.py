@@ -13,7 +13,7 @@ import structlog
 
 from perfslo.api.v1alpha1 import API_VERSION
 from perfslo.core.model import JSON
-from perfslo.edges.kube.client import APPLY_PATCH, Api
+from perfslo.edges.kube.client import JSON_PATCH, Api
 from perfslo.errors import ApiError
 
 log = structlog.get_logger(__name__)
@@ -91,17 +91,16 @@ def slo_path(namespace: str, name: str) -> str:
 async def apply_status(writer: Writer, slo: Owner, status: JSON) -> None:
     """Make `status` the whole status of exactly this SLO: one of the same name but another UID is left alone.
 
+    A JSON Patch, because server-side apply does not compare the UID on a custom resource's /status.
+
     Raises:
         NotFound: the SLO is gone. LostRace: it was replaced. Others as Writer.send.
     """
-    body: JSON = {
-        "apiVersion": API_VERSION,
-        "kind": "PerformanceSLO",
-        "metadata": {"name": slo.name, "namespace": slo.namespace, "uid": slo.uid},
-        "status": status,
-    }
-    path = slo_path(slo.namespace, slo.name) + "/status"
-    await writer.send("PATCH", path, body, content_type=APPLY_PATCH, query={"force": "true"})
+    patch: list[JSON] = [
+        {"op": "test", "path": "/metadata/uid", "value": slo.uid},
+        {"op": "add", "path": "/status", "value": status},
+    ]
+    await writer.send("PATCH", slo_path(slo.namespace, slo.name) + "/status", patch, content_type=JSON_PATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +122,19 @@ async def emit(writer: Writer, instance: str, event: Event) -> None:
         NotLeading: nothing was sent.
     """
     slo = event.slo
-    note = f"{event.note} [{event.decision_id}]" if event.decision_id else event.note
+    mark = f" [{event.decision_id}]" if event.decision_id else ""
+    note = event.note.encode()[: NOTE_BYTES - len(mark)].decode(errors="ignore") + mark
     body: JSON = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{slo.name}.", "namespace": slo.namespace},
+        "metadata": {"generateName": f"{slo.name}-", "namespace": slo.namespace},
         "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": CONTROLLER,
         "reportingInstance": instance,
         "type": "Warning" if event.warning else "Normal",
         "reason": event.reason,
         "action": event.action,
-        "note": note.encode()[:NOTE_BYTES].decode(errors="ignore"),
+        "note": note,
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": "PerformanceSLO",
@@ -147,7 +147,7 @@ async def emit(writer: Writer, instance: str, event: Event) -> None:
     try:
         await writer.send("POST", path, body, decision_id=event.decision_id)
     except ApiError:
-        log.warning("event dropped", namespace=slo.namespace, name=slo.name, reason=event.reason, note=note)
+        log.warning("event dropped", namespace=slo.namespace, name=slo.name, reason=event.reason)
 
 
 def _level(decision_id: str) -> int:
