@@ -28,6 +28,7 @@ class Part:
     directory: str
     commands: dict[str, str]
     version_flags: str = ""
+    tags: str = ""
 
     @property
     def link_flags(self) -> str:
@@ -35,7 +36,7 @@ class Part:
 
     def fingerprint(self) -> str:
         """Changes when the pinned sources or the way they are built do."""
-        digest = hashlib.sha256(self.link_flags.encode())
+        digest = hashlib.sha256(f"{self.link_flags} {self.tags}".encode())
         for name in ("go.mod", "go.sum", "main.go"):
             path = HERE / self.directory / name
             digest.update(path.read_bytes() if path.exists() else b"-")
@@ -67,8 +68,14 @@ NODE = (
 CLIENTS = (
     Part("vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}),
     Part("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
+    Part(
+        "prometheus",
+        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+        "-X github.com/prometheus/common/version.Version=3.13.5",
+        "remove_all_sd,enable_kubernetes_sd",
+    ),
 )
-"""What a user of any cluster needs besides kubectl."""
+"""What a user of any cluster needs besides kubectl, and what the images are made of."""
 
 FROM_SOURCE = NODE + CLIENTS
 ANY_CLUSTER = (_kubernetes("kubectl"), *CLIENTS)
@@ -102,8 +109,8 @@ def _build(part: Part) -> None:
     run_logged(f"{part.directory} sources", ["go", "mod", "download"], log, cwd=module, env=environment)
     for name in missing:
         unfinished = target / f".{name}"
-        command = ["go", "build", "-trimpath", "-ldflags", part.link_flags, "-o", str(unfinished), part.commands[name]]
-        run_logged(name, command, log, cwd=module, env=environment)
+        command = ["go", "build", "-trimpath", "-tags", part.tags, "-ldflags", part.link_flags, "-o", str(unfinished)]
+        run_logged(name, [*command, part.commands[name]], log, cwd=module, env=environment)
         unfinished.rename(target / name)
 
 

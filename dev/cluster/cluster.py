@@ -90,6 +90,14 @@ def status() -> None:
     print(output(kubectl, "--kubeconfig", cluster.KUBECONFIG, "get", "nodes"), end="")
 
 
+def programs() -> Path:
+    parts = provider().PARTS
+    if binaries.built(parts):
+        return binaries.ensure(parts)
+    with _one_at_a_time():
+        return binaries.ensure(parts)
+
+
 def audit_log() -> None:
     path = provider().AUDIT_LOG
     if path is None:
@@ -143,7 +151,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "audit-log":
             audit_log()
         case "bin":
-            print(binaries.ensure(provider().PARTS))
+            print(programs())
         case "up":
             with _one_at_a_time():
                 up()

@@ -14,7 +14,6 @@ NODE_PACKAGES = (
     "containernetworking-plugins",
     "iptables",
     "iproute2",
-    "conntrack",
     "kmod",
     "openssl",
 )

@@ -38,7 +38,7 @@ IMAGES = {
     for image in (
         Image("operator", REPOSITORY),
         Image("demo", REPOSITORY / "demo", ("vegeta",)),
-        Image("prometheus", HERE / "images" / "prometheus"),
+        Image("prometheus", HERE / "prometheus", ("prometheus",), on_base=False),
     )
 }
 PAUSE = Image("pause", HERE / "pause", ("pause",), on_base=False)
