@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import requests
 from prometheus_api_client import PrometheusConnect
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, ValidationError
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
@@ -36,7 +36,8 @@ _BUSY = {408, 429}
 
 class _Sample(BaseModel):
     metric: dict[str, str]
-    value: tuple[float, Annotated[float, BeforeValidator(float)]]
+    value: tuple[float, float]
+    """Unix seconds, and the number, which Prometheus writes as text: "NaN" and "+Inf" are among them."""
 
 
 class _Vector(BaseModel):
@@ -131,7 +132,6 @@ class _Session(requests.Session):
     def __init__(self, source: Source) -> None:
         super().__init__()
         self.trust_env = False
-        self.max_redirects = 0
         self.verify = str(source.ca_file) if source.ca_file else True
         self._timeout_seconds = source.timeout_seconds
         self._max_bytes = source.max_response_bytes
@@ -149,6 +149,9 @@ class _Session(requests.Session):
         if response.status_code != 200:
             raise _refused(response.status_code, body)
         return _Checked(body)
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None, for any answer: even a redirect that is not followed would be prepared, and its body read whole."""
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()

@@ -1,0 +1,327 @@
+"""What becomes of every way in which a source can fail: a class of error, soon, and never its words."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from perfslo.core.measure import Row, Wanted, observe
+from perfslo.core.model import Missing, Replicas
+from perfslo.edges import presets
+from perfslo.edges.prometheus.client import Client
+from perfslo.edges.prometheus.source import FAILED_CYCLES_TO_OPEN, MAX_IN_FLIGHT, Sources
+from perfslo.errors import QueryRejected, SourceError, SourceRejected, SourceUnreachable, SourceUnwell
+from perfslo.settings import Source
+from tests.edges.test_prometheus_source import spec
+
+SECRET = "s3cr3t-in-the-body"
+TIMEOUT_SECONDS = 0.5
+MAX_BYTES = 100_000
+
+
+def vector(*samples: tuple[dict[str, str], Any], **more: Any) -> bytes:
+    result = [{"metric": labels, "value": [1.5, value]} for labels, value in samples]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}, **more}).encode()
+
+
+class FaultServer:
+    """Answers as `answer` tells it, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[BaseHTTPRequestHandler], None] = respond(200, vector())
+        self.requests: list[tuple[str, str, dict[str, str], str]] = []
+        self.stop = Event()
+        fault = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                fault.requests.append((self.command, self.path, dict(self.headers), body))
+                try:
+                    fault.answer(self)
+                except ConnectionError:
+                    self.close_connection = True
+
+            do_POST = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self) -> None:
+        self.stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def respond(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    server = FaultServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(server: FaultServer) -> Iterator[Client]:
+    client = Client(a_source(server))
+    yield client
+    client.close()
+
+
+def a_source(server: FaultServer, **more: Any) -> Source:
+    return Source(address=server.address, timeout_seconds=TIMEOUT_SECONDS, max_response_bytes=MAX_BYTES, **more)
+
+
+def refusal(kind: str) -> bytes:
+    return json.dumps({"status": "error", "errorType": kind, "error": SECRET}).encode()
+
+
+UNWELL = {
+    "503": respond(503, SECRET.encode()),
+    "500": respond(500, refusal("internal")),
+    "query timed out": respond(503, refusal("timeout")),
+    "429": respond(429, b""),
+    "html": respond(200, b"<html>" + SECRET.encode()),
+    "empty": respond(200, b""),
+    "no json object": respond(200, b"[1]"),
+    "an error with status 200": respond(200, refusal("internal")),
+    "a matrix": respond(200, vector().replace(b'"vector"', b'"matrix"')),
+    "a scalar": respond(200, b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}'),
+    "no number": respond(200, vector(({}, SECRET))),
+    "a missing value": respond(200, vector(({}, None))),
+    "too large": respond(200, b" " * (MAX_BYTES + 1) + vector()),
+    "a small body that unpacks to a large one": respond(
+        200, packed := gzip.compress(b" " * 50_000_000), Content_Encoding="gzip", Content_Length=str(len(packed))
+    ),
+    "not gzip": respond(200, b"abc", Content_Encoding="gzip"),
+    "truncated": respond(200, vector(({"a": "b"}, "1"))[:-20]),
+    "shorter than it says": respond(200, vector()[:-9], Content_Length=str(len(vector())), Connection="close"),
+    "partial": respond(200, vector(isPartial=True)),
+    "with warnings": respond(200, vector(warnings=["remote read: " + SECRET])),
+}
+REJECTED = {
+    "401": respond(401, SECRET.encode()),
+    "403": respond(403, b""),
+    "404": respond(404, b"404 page not found"),
+    "400 by a proxy": respond(400, b"<html>"),
+    "a redirect": respond(302, b"", Location="http://127.0.0.2:9/elsewhere"),
+}
+
+
+@pytest.mark.parametrize("fault", UNWELL)
+def test_an_answer_that_cannot_be_trusted_is_unwell(server: FaultServer, client: Client, fault: str) -> None:
+    server.answer = UNWELL[fault]
+    failure = failing(client)
+    assert isinstance(failure, SourceUnwell)
+    assert len(server.requests) == 1, "nothing is asked again"
+
+
+@pytest.mark.parametrize("fault", REJECTED)
+def test_a_no_is_rejected(server: FaultServer, client: Client, fault: str) -> None:
+    server.answer = REJECTED[fault]
+    failure = failing(client)
+    assert isinstance(failure, SourceRejected)
+    assert not isinstance(failure, QueryRejected)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "bad_data"), (422, "execution")])
+def test_a_no_to_the_query_alone(server: FaultServer, client: Client, status: int, kind: str) -> None:
+    server.answer = respond(status, refusal(kind))
+    assert isinstance(failing(client), QueryRejected)
+
+
+def hang(server: FaultServer) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(_: BaseHTTPRequestHandler) -> None:
+        server.stop.wait()
+        raise ConnectionError
+
+    return answer
+
+
+def drip(server: FaultServer) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        while not server.stop.wait(TIMEOUT_SECONDS / 10):
+            handler.wfile.write(b" ")
+
+    return answer
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+    handler.connection.close()
+    raise ConnectionError
+
+
+@pytest.mark.parametrize("slow", [hang, drip])
+def test_a_source_that_does_not_end_is_left(
+    server: FaultServer, client: Client, slow: Callable[[FaultServer], Callable[[BaseHTTPRequestHandler], None]]
+) -> None:
+    server.answer = slow(server)
+    with ThreadPoolExecutor(1) as pool:
+        failure = pool.submit(failing, client).result(timeout=20 * TIMEOUT_SECONDS)
+    assert isinstance(failure, SourceUnreachable)
+
+
+def test_a_connection_that_ends_at_once(server: FaultServer, client: Client) -> None:
+    server.answer = hang_up
+    assert isinstance(failing(client), SourceUnreachable)
+
+
+def test_nobody_listens(server: FaultServer) -> None:
+    server.close()
+    assert isinstance(failing(Client(a_source(server))), SourceUnreachable)
+
+
+def failing(client: Client) -> SourceError:
+    with pytest.raises(SourceError) as failure:
+        client.query('up{password="hunter2"}')
+    said = f"{failure.value!s} {failure.value!r} {failure.value.__cause__!r}"
+    for word in (SECRET, "hunter2", "127.0.0", "query="):
+        assert word not in said
+    return failure.value
+
+
+def test_rows_come_with_numbers_as_they_are(server: FaultServer, client: Client) -> None:
+    server.answer = respond(200, vector(({"a": "b"}, "2.5"), ({}, "NaN"), ({}, "+Inf"), ({}, "-1e3")))
+    first, nan, inf, negative = client.query("up").rows
+    assert first == Row({"a": "b"}, 2.5)
+    assert nan.value != nan.value
+    assert (inf.value, negative.value) == (float("inf"), -1000.0)
+
+
+def test_remarks_about_the_query_are_kept(server: FaultServer, client: Client) -> None:
+    server.answer = respond(200, vector(warnings=["PromQL warning: x"], infos=["PromQL info: y"]))
+    assert client.query("up").remarks == ("PromQL warning: x", "PromQL info: y")
+
+
+def test_the_query_arrives_as_written_short_or_long(server: FaultServer, client: Client) -> None:
+    for query in ('up{a="é + & %"}', "up" * 5000):
+        client.query(query)
+        method, path, _, body = server.requests.pop()
+        sent = parse_qs(body if method == "POST" else urlsplit(path).query)
+        assert sent["query"] == [query]
+        assert "time" not in sent, "the server's clock counts"
+        assert len(path) < 8000
+        assert urlsplit(path).path == "/api/v1/query"
+
+
+def test_the_environments_proxies_are_not_used(
+    server: FaultServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    client.query("up")
+    assert len(server.requests) == 1
+
+
+def test_a_rotated_token_is_used_at_once(server: FaultServer, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    client = Client(a_source(server, bearer_token_file=file))
+    assert isinstance(failing(client), SourceUnreachable)
+    for token in ("one", "two"):
+        file.write_text(f"{token}\n")
+        client.query("up")
+        assert server.requests[-1][2]["Authorization"] == f"Bearer {token}"
+    file.write_text("two\nlines")
+    assert isinstance(failing(client), SourceUnreachable)
+    client.close()
+
+
+def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
+    source = Source(address="https://127.0.0.1:9", ca_file=tmp_path / "nothing.pem", timeout_seconds=TIMEOUT_SECONDS)
+    assert isinstance(failing(Client(source)), SourceUnreachable)
+
+
+WANTED = [
+    Wanted(f"shop/{name}", "shop", frozenset({name}), "default", "http-server", spec()) for name in ("web", "db", "c")
+]
+
+
+async def test_a_source_that_is_unwell_holds_all_its_slos(server: FaultServer) -> None:
+    server.answer = respond(503, b"")
+    other = FaultServer()
+    sources = Sources({"default": a_source(server), "other": a_source(other)}, presets.load())
+    its = spec({"source": "other"})
+    well = Wanted("shop/other", "shop", frozenset({"web"}), "other", "http-server", its)
+    series = await sources.measure([*WANTED, well])
+    for wanted in WANTED:
+        observation = observe(wanted.spec, Replicas(1, 1), series[wanted.key], 15.0, time.time())
+        assert observation.source_problem == Missing("PrometheusUnwell", "it answered with status 503")
+        assert observation.latency["p95"] == observation.cpu_cores == observation.source_problem
+    assert series[well.key].source_problem is None
+    assert sources.stats["default"].errors == {"PrometheusUnwell": sources.stats["default"].queries}
+    await sources.close()
+    other.close()
+
+
+async def test_a_broken_source_is_probed_by_one_query_a_cycle_and_recovers(server: FaultServer) -> None:
+    sources = Sources({"default": a_source(server)}, presets.load())
+    server.answer = respond(503, b"")
+    for _ in range(FAILED_CYCLES_TO_OPEN):
+        await sources.measure(WANTED)
+    assert sources.open_breakers == {"default"}
+    for _ in range(3):
+        asked = len(server.requests)
+        await sources.measure(WANTED)
+        assert len(server.requests) == asked + 1
+    server.answer = respond(200, vector())
+    series = await sources.measure(WANTED)
+    assert series["shop/web"].source_problem is None
+    assert not sources.open_breakers
+    await sources.close()
+
+
+async def test_a_source_that_fails_in_the_second_round_is_unwell_too(server: FaultServer) -> None:
+    age = ({"namespace": "shop", "workload": "web", "part": "age"}, "-1")
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        respond(200, vector(age))(handler) if "timestamp" in handler.path else respond(502, b"")(handler)
+
+    server.answer = answer
+    sources = Sources({"default": a_source(server)}, presets.load())
+    series = await sources.measure(WANTED)
+    assert series["shop/web"].source_problem
+    assert sources.stats["default"].rows == 2
+    await sources.close()
+
+
+async def test_no_more_than_four_queries_are_in_flight(server: FaultServer) -> None:
+    server.answer = hang(server)
+    sources = Sources({"default": a_source(server)}, presets.load())
+    its = [spec({"matchers": [{"label": "a", "value": str(number)}]}) for number in range(20)]
+    await sources.measure(
+        [Wanted(f"shop/{n}", "shop", frozenset({"w"}), "default", "http-server", one) for n, one in enumerate(its)]
+    )
+    assert len(server.requests) == MAX_IN_FLIGHT, "those that waited are not sent once the source has failed"
+    await sources.close()
