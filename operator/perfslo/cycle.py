@@ -15,7 +15,7 @@ from perfslo.core import memory as memory_codec
 from perfslo.core.measure import Series, Wanted
 from perfslo.core.memory import Memory
 from perfslo.core.model import Target, TargetProblem
-from perfslo.core.status import Turn
+from perfslo.core.turn import Turn
 from perfslo.edges.caretaker import Caretaker
 from perfslo.edges.clock import Clock
 from perfslo.edges.hands import Hands, find_conflict

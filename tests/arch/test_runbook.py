@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from perfslo.core.conditions import CONDITIONS
 from perfslo.core.model import Bottleneck
-from perfslo.core.status import CONDITIONS
 from tests.arch.repository import PACKAGE, ROOT, modules
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

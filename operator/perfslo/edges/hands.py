@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import structlog
 
 from perfslo.core.model import Change, ChangeResult, Plan, Target
-from perfslo.core.status import Conflict
+from perfslo.core.turn import Conflict
 from perfslo.edges.actuators.scale import Order, ScaleActuator
 from perfslo.edges.claims import precedence
 from perfslo.edges.watch import SLO

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from perfslo import __version__
 from perfslo.core.model import Change, Target
-from perfslo.core.status import Turn
+from perfslo.core.turn import Turn
 
 _SLO = ("namespace", "name")
 

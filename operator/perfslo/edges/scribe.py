@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import Condition, Decision, PerformanceSLOStatus
 from perfslo.core.model import JSON, ChangeResult
-from perfslo.core.status import Turn, report
+from perfslo.core.status import report
+from perfslo.core.turn import Turn
 from perfslo.edges.kube.budget import StatusBudget, Wish
 from perfslo.edges.kube.writes import Event, Writer, apply_status, emit
 from perfslo.edges.watch import SLO
