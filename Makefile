@@ -15,7 +15,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMP := .venv/.installed
 CLUSTER := $(PYTHON) dev/cluster/cluster.py
-CLUSTER_TESTS := $(BIN)/pytest -m cluster -n $(WORKERS) --dist loadgroup --junitxml .out/junit-cluster.xml $(if $(K),-k "$(K)")
+# With the same kubectl, helm and prometheus as the cluster.
+CLUSTER_TESTS = PATH="$$($(CLUSTER) bin):$$PATH" $(BIN)/pytest -m cluster -n $(WORKERS) --dist loadgroup --timeout 1800 \
+	--junitxml .out/junit-cluster.xml $(if $(K),-k "$(K)")
 GENERATED := crds docs/reference helm/perfslo/files/crds
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
