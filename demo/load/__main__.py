@@ -20,7 +20,7 @@ RESULT_DELAY_SECONDS = 2.0
 
 async def replay(segments: list[Segment], tally: Tally, url: str, window_seconds: int) -> None:
     """Sends the load and prints the lines; ends when the last request has ended."""
-    start_unix = math.ceil(time.time() + 0.5)
+    start_unix = math.ceil(time.time() + 0.5 + vegeta.first_request_seconds(segments[0]))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_print_lines(tally, start_unix, window_seconds))
         for number, segment in enumerate(segments):
@@ -30,7 +30,7 @@ async def replay(segments: list[Segment], tally: Tally, url: str, window_seconds
 
 
 async def _send(number: int, segment: Segment, tally: Tally, url: str, start_unix: float) -> None:
-    await _sleep_until(start_unix + segment.start_seconds)
+    await _sleep_until(start_unix + segment.start_seconds - vegeta.first_request_seconds(segment))
     async for result in vegeta.attack(segment, url, tally.timeout_seconds):
         tally.add(number, result.number, result.sent_unix - start_unix, result.latency_seconds, result.succeeded)
     tally.finish(number)

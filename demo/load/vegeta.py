@@ -59,6 +59,11 @@ async def attack(segment: Segment, url: str, timeout_seconds: float) -> AsyncIte
             raise RuntimeError(f"vegeta ended with status {code}")
 
 
+def first_request_seconds(segment: Segment) -> float:
+    """How long after its start an attack sends its first request: one interval."""
+    return 1 / segment.rps if segment.rps else 0.0
+
+
 def _duration_nanoseconds(segment: Segment) -> int:
     """Half an interval short: vegeta stops at the first check after it, which makes the number of requests certain."""
     return round((segment.duration_seconds - 0.5 / segment.rps) * 1e9)
