@@ -1,4 +1,4 @@
-"""One of several processes that would write: `python -m tests.cluster.contender KUBECONFIG NAMESPACE SLO`.
+"""One of several processes that would write: `python -m tests.cluster.writes.contender KUBECONFIG NAMESPACE SLO`.
 
 It contends for the lease and, while it leads, writes a growing number into its own SLO's status, printing each.
 """

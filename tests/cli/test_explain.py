@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from perfslo.cli.explain import story
+
+NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+
+
+def slo(status: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "checkout", "namespace": "shop"},
+        "spec": {"minReplicas": 2, "maxReplicas": 20, "mode": "Auto"},
+        "status": status,
+    }
+
+
+def decision(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "d1",
+        "time": "2026-01-01T12:00:00Z",
+        "action": "ScaleUp",
+        "lever": "replicas",
+        "from": "2",
+        "to": "20",
+        "proposed": "23",
+        "limitedBy": ["MaxReplicas"],
+        "result": "Applied",
+        "why": "152 requests/s need 23 pods of 7.1/s each",
+        **changes,
+    }
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": "2026-01-01T11:00:00Z",
+    }
+
+
+def test_an_slo_that_was_never_seen_by_an_operator_says_where_to_look() -> None:
+    told = "\n".join(story(slo(), NOW))
+    assert told.startswith("checkout in shop: nothing was measured yet.")
+    assert "kubectl get pods" in told
+
+
+def test_the_story_of_a_breach() -> None:
+    status = {
+        "summary": {
+            "target": "Deployment/checkout",
+            "state": "Breaching",
+            "p95": "312ms",
+            "objective": "p95<200ms",
+            "replicas": "2/20",
+            "requestsPerSecond": "152",
+            "bottleneck": "Saturated",
+            "observedTime": "2026-01-01T12:00:28Z",
+        },
+        "conditions": [
+            condition("Ready", "True", "Configured", "all is resolved"),
+            condition("Actuating", "True", "ScalingUp", "scale up: p95 312 ms > 200 ms"),
+            condition("ScalingLimited", "True", "MaxReplicas", "maxReplicas is 20, 23 are needed: raise it"),
+        ],
+        "objectives": [
+            {
+                "name": "p95",
+                "state": "Missed",
+                "current": "312ms",
+                "target": "200ms",
+                "badPercent": "17.5",
+                "allowedBadPercent": "5",
+                "requests": 9120,
+                "message": "add a bucket at 0.2",
+            }
+        ],
+        "history": [decision(), decision(id="d0", time="2026-01-01T09:00:00Z", verdict="Improved", limitedBy=[])],
+    }
+    assert list(story(slo(status), NOW)) == [
+        "checkout in shop: Breaching (seen 2 s ago)",
+        "  Deployment/checkout: 2/20 replicas ready, between 2 and 20, mode Auto",
+        "  P95 312ms, promised p95<200ms, 152 requests/s, bottleneck Saturated",
+        "  Why: scale up: p95 312 ms > 200 ms",
+        "Promises:",
+        "  p95: Missed, 312ms against 200ms; 17.5 % of 9120 requests were bad, 5 % may be (add a bucket at 0.2)",
+        "To look at:",
+        "  MaxReplicas: maxReplicas is 20, 23 are needed: raise it",
+        "Last decisions, newest first:",
+        "  30 s ago: ScaleUp replicas 2->20, 23 before MaxReplicas: Applied [d1]",
+        "      152 requests/s need 23 pods of 7.1/s each",
+        "  3 h ago: ScaleUp replicas 2->20: Applied, Improved [d0]",
+        "      152 requests/s need 23 pods of 7.1/s each",
+    ]
+
+
+def test_what_is_unknown_is_not_told_as_zero() -> None:
+    told = list(story(slo({"summary": {"state": "Unknown", "objective": "p95<200ms"}}), NOW))
+    assert told == [
+        "checkout in shop: Unknown",
+        "  no target: ? replicas ready, between 2 and 20, mode Auto",
+        "  promised p95<200ms",
+        "Nothing was changed yet.",
+    ]
+
+
+def test_conditions_that_are_well_are_not_trouble() -> None:
+    status = {
+        "summary": {"state": "Healthy"},
+        "conditions": [
+            condition("Ready", "True", "Configured", "x"),
+            condition("WriteConflict", "False", "NoOtherWriter", "x"),
+            condition("MetricsAvailable", "False", "PrometheusUnreachable", "start it"),
+        ],
+    }
+    told = "\n".join(story(slo(status), NOW))
+    assert "PrometheusUnreachable: start it" in told
+    assert "NoOtherWriter" not in told
