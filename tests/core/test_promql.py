@@ -96,7 +96,8 @@ def test_a_query_has_exactly_the_selectors_that_were_meant(
 @given(written)
 def test_a_mark_has_exactly_the_expression_that_was_meant(regex: str) -> None:
     text = Query("c", mark=Mark("failed", "code", regex)).text(["a"])
-    inner = promql_parser.parse(text).expr.args[0]
+    parsed: Any = promql_parser.parse(text)
+    inner = parsed.expr.args[0]
     assert [argument.val for argument in inner.args[1:]] == ["failed", "true", "code", regex]
     assert len(selectors(text)) == 1
 
@@ -109,7 +110,7 @@ def test_a_list_matches_its_values_only(values: list[str], other: str) -> None:
     assert bool(expression.fullmatch(other)) == (other in values)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.text(st.characters(), max_size=10))
 def test_names_are_names_or_refused(text: str) -> None:
     for check, first in ((promql.label_name, "_"), (promql.metric_name, "_:")):
@@ -161,7 +162,7 @@ dns_label = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True)
 safe = "bcdfghjklmnpqrstvwxz2456789"
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(dns_label, st.text(safe, min_size=6, max_size=10), st.text(safe, min_size=5, max_size=5), st.integers(0, 9999))
 def test_any_workload_is_found_by_its_pods_names(name: str, template_hash: str, suffix: str, ordinal: int) -> None:
     assert workload_of_pod(f"{name}-{template_hash}-{suffix}") == name

@@ -54,8 +54,10 @@ def histogram(
         try:
             bound = float(le)
         except ValueError:
+            bound = math.nan
+        if math.isnan(bound):
             return Missing("BucketInvalid", "a bucket's le is not a number")
-        if math.isnan(bound) or not math.isfinite(count) or count < 0:
+        if not math.isfinite(count) or count < 0:
             return Missing("NotANumber", "a bucket's count is NaN, infinite or negative")
         bound *= scale_to_seconds
         counts[bound] = counts.get(bound, 0.0) + count
@@ -86,7 +88,8 @@ def quantile(of: Histogram, ratio: float) -> Estimate | None:
         return Estimate(low, low, high)
     below = of.counts[index - 1] if index else 0.0
     within = min(max((rank - below) / (of.counts[index] - below), 0.0), 1.0)
-    return Estimate(low * (high / low) ** within if low > 0 else high * within, low, high)
+    value = low * (high / low) ** within if low > 0 else high * within
+    return Estimate(min(max(value, low), high), low, high)
 
 
 def share_over(of: Histogram, threshold_seconds: float, z: float = Z_90_PERCENT) -> Share | None:

@@ -19,7 +19,7 @@ WINDOWS_SECONDS = (20.0, 60.0, 300.0)
 """A young workload, a minute that shows a changed interval soon, and the server's lookback for certainty."""
 COMMON_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """What people write. Found intervals are taken for these where they may be: workloads with equal ones share queries."""
-OVERDUE = 1.5
+OVERDUE = 1.05
 """Intervals after which the next sample is late."""
 _NOISE = 1.02
 """Scrapes are jittered by some milliseconds, and late by more under load."""

@@ -1,0 +1,269 @@
+"""Series -> Observation: each kind of not knowing is told apart; and which queries SLOs share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import queries
+from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted, missing, observe
+from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Signal, Stale, Value
+from perfslo.core.preset import Failed, Preset
+from perfslo.core.promql import Matcher, Query
+from perfslo.core.queries import Subject, Table, sampling_asks, value_asks
+from perfslo.core.scrape import Sampling
+
+FRESH = Sampling(age_seconds=7.0, counts=(1.0, 4.0, 20.0), existed_before=True)
+REPLICAS = Replicas(desired=2, ready=2)
+PRESET = Preset(histogram="http", in_flight="active", failed=Failed(label="code", regex="5.."))
+
+
+def spec(*objectives: dict[str, Any], **metrics: Any) -> PerformanceSLOSpec:
+    latency = {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}}
+    return PerformanceSLOSpec.model_validate(
+        {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "maxReplicas": 5,
+            "objectives": objectives or [latency],
+            "metrics": metrics,
+        }
+    )
+
+
+def rows(*values: float, **labels: str) -> tuple[Row, ...]:
+    return tuple(Row(labels, value) for value in values)
+
+
+def buckets(**counts: float) -> tuple[Row, ...]:
+    return tuple(Row({"le": le.removeprefix("le").replace("_", ".")}, count) for le, count in counts.items())
+
+
+USUAL = Series(
+    sampling=FRESH,
+    histograms={"p95": (*buckets(le0_1=50.0, le0_25=90.0), Row({"le": "+Inf"}, 100.0))},
+    completions=rows(75.0),
+    requests=(*rows(90.0), *rows(10.0, **{FAILED: "true"})),
+    in_flight=rows(3.0, 4.0),
+    resource_sampling=FRESH,
+    cpu_seconds=rows(30.0),
+    cfs_periods=rows(600.0),
+    cfs_throttled_periods=rows(60.0),
+    memory_bytes=rows(1e6, 2e6),
+)
+
+
+def seen(**changes: Any) -> Observation:
+    return observe(spec(), REPLICAS, replace(USUAL, **changes), 15.0, 1000.0)
+
+
+def test_what_is_there_becomes_values_with_their_age() -> None:
+    observation = seen()
+    assert observation.latency == {"p95": Histogram((0.1, 0.25, math.inf), (50.0, 90.0, 100.0), 7.0)}
+    assert observation.completions_per_second == Value(2.0, 7.0)  # 75 in 2.5 scrapes of 15 s
+    assert observation.error_ratio == Value(0.1, 7.0)
+    assert observation.in_flight == Value(7.0, 7.0)
+    assert observation.cpu_cores == Value(0.5, 7.0)
+    assert observation.cpu_throttled_ratio == Value(0.1, 7.0)
+    assert observation.memory_bytes == Value(3e6, 7.0)
+    assert (observation.time, observation.replicas, observation.source_problem) == (1000.0, REPLICAS, None)
+    assert observation.scale.window_seconds == 60.0
+
+
+def requests_of(observation: Observation) -> list[Any]:
+    return [
+        observation.latency["p95"],
+        observation.completions_per_second,
+        observation.error_ratio,
+        observation.in_flight,
+    ]
+
+
+def resources_of(observation: Observation) -> list[Signal]:
+    return [observation.cpu_cores, observation.cpu_throttled_ratio, observation.memory_bytes]
+
+
+def test_old_samples_are_stale_each_by_its_own_rhythm() -> None:
+    old = replace(FRESH, age_seconds=37.6)
+    observation = seen(sampling=old)
+    assert requests_of(observation) == [Stale(37.6)] * 4
+    assert all(isinstance(signal, Value) for signal in resources_of(observation))
+    observation = seen(resource_sampling=old)
+    assert resources_of(observation) == [Stale(37.6)] * 3
+    assert all(
+        isinstance(signal, Value) for signal in resources_of(seen(resource_sampling=old, resource_scrape_seconds=30.0))
+    )
+    assert not isinstance(seen(sampling=old, scrape_seconds=30.0).in_flight, Stale)
+
+
+def test_samples_from_the_future_are_not_fresh() -> None:
+    for age in (-600.0, math.nan):
+        signal = seen(sampling=replace(FRESH, age_seconds=age)).in_flight
+        assert isinstance(signal, Missing)
+        assert signal.reason == "ClockSkewed"
+    assert seen(sampling=replace(FRESH, age_seconds=-0.3)).in_flight == Value(7.0, 0.0)
+
+
+def test_no_increase_is_no_traffic() -> None:
+    observation = seen(
+        histograms={"p95": (*buckets(le0_1=0.0), Row({"le": "+Inf"}, 0.0))},
+        completions=rows(0.0),
+        requests=rows(0.0),
+        in_flight=rows(0.0),
+        cpu_seconds=rows(0.0),
+        cfs_periods=rows(0.0),
+        cfs_throttled_periods=rows(0.0),
+    )
+    assert requests_of(observation) == [NoTraffic(7.0)] * 3 + [Value(0.0, 7.0)]
+    assert resources_of(observation)[:2] == [NoTraffic(7.0)] * 2
+
+
+def test_no_rows_are_missing_never_zero() -> None:
+    observation = seen(
+        histograms={}, completions=(), requests=(), in_flight=(), cpu_seconds=(), cfs_periods=(), memory_bytes=()
+    )
+    for signal in requests_of(observation) + resources_of(observation):
+        assert isinstance(signal, Missing)
+        assert signal.reason == "SeriesMissing"
+
+
+def test_one_scrape_is_too_few() -> None:
+    signal = seen(sampling=Sampling(3.0, (1.0, 1.0, 1.0)), completions=()).completions_per_second
+    assert isinstance(signal, Missing)
+    assert signal.reason == "TooFewSamples"
+
+
+def test_no_failed_rows_are_no_failures() -> None:
+    assert seen(requests=rows(90.0)).error_ratio == Value(0.0, 7.0)
+    assert seen(requests=rows(9.0, **{FAILED: "true"})).error_ratio == Value(1.0, 7.0)
+
+
+def test_a_preset_without_failures_leaves_them_unknown() -> None:
+    assert seen(tells_failed=False).error_ratio == Missing("NotMeasured")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, -1.0])
+def test_a_number_that_is_none_is_missing(number: float) -> None:
+    bad = rows(5.0, number)
+    observation = seen(
+        histograms={"p95": (Row({"le": "0.1"}, number), Row({"le": "+Inf"}, 5.0))},
+        completions=bad,
+        requests=bad,
+        in_flight=bad,
+        cpu_seconds=bad,
+        cfs_throttled_periods=bad,
+        memory_bytes=bad,
+    )
+    for signal in requests_of(observation) + resources_of(observation):
+        assert isinstance(signal, Missing)
+        assert signal.reason == "NotANumber"
+
+
+def test_what_was_refused_says_why() -> None:
+    refused = Missing("QueryRejected", "too many samples")
+    observation = seen(histograms={"p95": refused}, memory_bytes=refused)
+    assert observation.latency["p95"] == observation.memory_bytes == refused
+    assert isinstance(observation.completions_per_second, Value)
+
+
+def test_an_unwell_source_is_said_for_everything() -> None:
+    problem = Missing("PrometheusUnreachable", "no answer in time")
+    for series in (missing(problem, common=True), replace(USUAL, source_problem=problem)):
+        observation = observe(spec(), REPLICAS, series, 15.0, 1000.0)
+        assert requests_of(observation) + resources_of(observation) == [problem] * 7
+        assert observation.source_problem == problem
+    own = observe(spec(), REPLICAS, missing(Missing("SourceNotDefined")), 15.0, 1000.0)
+    assert own.latency["p95"] == Missing("SourceNotDefined")
+    assert own.source_problem is None
+
+
+def subject(
+    name: str = "web", its: PerformanceSLOSpec | None = None, source_matchers: tuple[Matcher, ...] = ()
+) -> Subject:
+    wanted = Wanted(f"shop/{name}", "shop", frozenset({name}), "default", "http-server", its or spec())
+    return Subject(wanted, PRESET, source_matchers)
+
+
+def asked(one: Subject) -> dict[str, Any]:
+    return {**sampling_asks(one), **value_asks(one, 15.0, 15.0)}
+
+
+def test_equal_slos_share_every_query() -> None:
+    assert asked(subject("web")) == asked(subject("db"))
+    assert len(set(asked(subject()).values())) == 10
+
+
+def test_an_objectives_matchers_make_a_histogram_of_their_own() -> None:
+    route = {"label": "http_route", "op": "=", "value": "/cart"}
+    health = {"label": "http_route", "op": "!=", "value": "/healthz"}
+    its = spec(
+        {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+        {"name": "p99", "latency": {"percentile": 99, "threshold": "1s"}},
+        {"name": "cart", "latency": {"percentile": 95, "threshold": "200ms", "matchers": [route, health]}},
+        matchers=[health],
+    )
+    asks = asked(subject(its=its))
+    assert asks["latency/p95"] == asks["latency/p99"]
+    health_matcher, route_matcher = Matcher("http_route", "!=", "/healthz"), Matcher("http_route", "=", "/cart")
+    assert asks["latency/p95"].query.matchers == (health_matcher,)
+    assert asks["latency/cart"].query.matchers == (health_matcher, route_matcher), "united, each once"
+    assert asks["completions"].query.matchers == asks["in-flight"].query.matchers == (health_matcher,)
+    assert asks["cpu"].query.matchers == (Matcher("container", "!=", ""),), "the kubelet's series know no routes"
+
+
+def test_the_administrators_matchers_are_everywhere() -> None:
+    cluster = Matcher("cluster", "=", "eu")
+    for ask in asked(subject(source_matchers=(cluster,))).values():
+        parts = [ask.query] if isinstance(ask.query, Query) else [query for _, query in ask.query.parts]
+        assert all(cluster in query.matchers for query in parts)
+
+
+def test_windows_follow_the_scrape_interval() -> None:
+    asks = value_asks(subject(), 30.0, 5.0)
+    windows = {name: ask.query.window_seconds for name, ask in asks.items() if isinstance(ask.query, Query)}
+    assert windows["latency/p95"] == windows["requests"] == 120
+    assert windows["completions"] == 75
+    assert windows["cpu"] == windows["cfs-periods"] == 40, "the kubelet looks every 10 s, however often it is asked"
+    assert windows["in-flight"] == windows["memory"] == 0
+
+
+def test_nothing_is_asked_about_series_that_do_not_exist() -> None:
+    assert value_asks(subject(), None, None) == {}
+    assert set(value_asks(subject(), None, 15.0)) == {"cpu", "cfs-periods", "cfs-throttled-periods", "memory"}
+
+
+def test_rows_go_to_their_own_workload_and_namespace() -> None:
+    table = Table(
+        [
+            Row({"namespace": "shop", "workload": "web"}, 1.0),
+            Row({"namespace": "shop", "workload": "web-x2k4j"}, 2.0),
+            Row({"namespace": "bank", "workload": "web"}, 4.0),
+            Row({"workload": "web"}, 8.0),
+        ]
+    )
+    wanted = subject().wanted
+    assert [row.value for row in table.of(wanted)] == [1.0]
+    both = replace(wanted, workloads=frozenset({"web", "web-x2k4j"}))
+    assert sorted(row.value for row in table.of(both)) == [1.0, 2.0]
+    assert table.of(replace(wanted, namespace="elsewhere")) == ()
+
+
+def test_both_rounds_become_series() -> None:
+    first: dict[str, Answer] = {
+        "sampling": (
+            *rows(-7.0, part="age"), *rows(-2.0, part="age"), *rows(4.0, part="60s"), *rows(20.0, part="300s"),
+            *rows(1.0, part="20s"), *rows(4.0, part="before"),
+        ),
+        "resource-sampling": (),
+    }  # fmt: skip
+    sampling, resources = queries.sampling(first)
+    assert sampling == Sampling(2.0, (1.0, 4.0, 20.0), True)
+    assert isinstance(resources, Missing)
+    series = queries.series(subject(), first, {"latency/p95": rows(1.0), "completions": rows(5.0)}, 15.0, None)
+    assert series.histograms == {"p95": rows(1.0)}
+    assert series.completions == rows(5.0)
+    assert series.scrape_seconds == 15.0
+    assert isinstance(series.resource_sampling, Missing)
