@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from perfslo.api.v1alpha1 import Latency
 from perfslo.core.memory import Bin, Capacity, Curve
 
-STEEPNESS = ((4.5, 0.25), (7.0, 0.5), (9.5, 0.25))
-"""Prior of the exponent: 6 to 8 was measured near the target for queues of many shapes."""
+STEEPNESS = ((2.5, 0.2), (5.0, 0.3), (8.0, 0.3), (14.0, 0.2))
+"""Prior of the exponent: from 3 for one worker and a tight target to a cliff for many workers."""
 TYPICAL_STEEPNESS = 7.0
 FLOOR_SHARE = 0.1
 """Of the allowance: slow requests rarer than this have other causes than load, and say nothing about it."""
@@ -36,11 +36,14 @@ CLIFF_SHARE = 0.85
 """Of the saturated throughput: above it a well-balanced service falls off a cliff without any early warning."""
 GOOD_SHARE = 0.6
 """Of the allowance: below it a load is proven to be carried."""
+SPARED_SHARE = 0.2
+"""Of the allowance: below it one pod less may be tried."""
 GOOD_REQUESTS = 400.0
 """The 90 % interval of a 5 % share is then +/- 1.8 points."""
-GOOD_FACTOR = 0.97
-MAX_EXTRAPOLATION = 1.15
-"""Capacity beyond the highest load that was proven is trusted this far at a time."""
+MARGIN = 1.1
+"""At 10 % less load than capacity about half of the allowance is used: it holds in each window, not on average."""
+SLACK = 1.05
+"""Between the need that adds a pod and the one that removes it, so that rounding does not chatter."""
 BIN_RATIO = 1.06
 RELEVANT_SHARE = 0.5
 """Windows at less than this part of the highest load say nothing about the knee."""
@@ -92,6 +95,27 @@ def carried(load: float, share: float, allowed: float) -> float:
     return load / (1.0 + excess)
 
 
+def likely(curve: Curve, allowed: float) -> float | None:
+    """Load per pod beyond which pods are added; None before evidence."""
+    if curve.median is None:
+        return None
+    return max(curve.median / MARGIN, SLACK * (proven(curve, allowed) or 0.0))
+
+
+def sure(curve: Curve, allowed: float) -> float | None:
+    """Load per pod up to which pods may be removed; None before evidence."""
+    if curve.low is None:
+        return None
+    return max(curve.low / (MARGIN * SLACK), (proven(curve, allowed) or 0.0) / SLACK)
+
+
+def spared(curve: Curve, allowed: float, load: float) -> bool:
+    """Whether windows of about this load used next to nothing of the allowance."""
+    near = [b for b in curve.bins if load / BIN_RATIO <= b.load <= load * BIN_RATIO]
+    requests, slow = sum(b.requests for b in near), sum(b.slow for b in near)
+    return requests >= GOOD_REQUESTS and slow <= SPARED_SHARE * allowed * requests
+
+
 def proven(curve: Curve, allowed: float) -> float | None:
     """The highest load that was carried well, for long enough; None when there is none."""
     good = (b.load for b in curve.bins if b.requests >= GOOD_REQUESTS and b.slow <= GOOD_SHARE * allowed * b.requests)
@@ -111,8 +135,7 @@ def select(capacities: tuple[Capacity, ...], version: str) -> Capacity:
         for key, curve in before.curves.items()
         if curve.median and (hint := curve.median * NEW_VERSION_FACTOR)
     }
-    ceiling = before.ceiling * NEW_VERSION_FACTOR if before.ceiling else None
-    return Capacity(version, ceiling, curves)
+    return Capacity(version, curves=curves)
 
 
 def store(capacities: tuple[Capacity, ...], newest: Capacity) -> tuple[Capacity, ...]:
@@ -128,47 +151,51 @@ def learn(capacity: Capacity, key: str, allowed: float, window: Window) -> tuple
         allowed: share of requests that may be slow.
 
     Returns:
-        The new capacity, and whether the service behaves unlike what was learnt (most of it is then forgotten).
+        The new capacity, and whether the service became slower than what was learnt.
     """
-    curve, ceiling = _surprised(capacity.curves.get(key, Curve()), allowed, window), capacity.ceiling
-    changed = max(curve.worse, curve.better) > ALARM_WINDOWS
-    if changed:
-        factor = CHANGED_FACTOR if curve.worse > curve.better else 1.0
-        hint = curve.median * factor if curve.median else None
-        curve, ceiling = Curve(bins=_scaled(curve.bins, KEPT_AFTER_CHANGE), hint=hint), None
-    if ceiling is not None and window.slow <= GOOD_SHARE * allowed * window.requests:
-        ceiling = max(ceiling, window.load)
+    curve = _surprised(capacity.curves.get(key, Curve()), allowed, window)
+    worse = curve.worse > ALARM_WINDOWS
+    if worse or curve.better > ALARM_WINDOWS:
+        hint = curve.median * (CHANGED_FACTOR if worse else 1.0) if curve.median else None
+        curve = Curve(bins=_scaled(curve.bins, KEPT_AFTER_CHANGE), hint=hint)
+        capacity = replace(capacity, ceiling=None, ceiling_settled=False)
+    if capacity.ceiling is not None and window.slow <= GOOD_SHARE * allowed * window.requests:
+        capacity = replace(capacity, ceiling=max(capacity.ceiling, window.load))
     remembered = _scaled(curve.bins, 0.5 ** (window.new / HALF_LIFE_WINDOWS))
-    curve = fit(replace(curve, bins=_add(remembered, window)), allowed, ceiling)
-    return Capacity(capacity.version, ceiling, {**capacity.curves, key: curve}), changed
+    curve = fit(replace(curve, bins=_add(remembered, window)), allowed, capacity)
+    return replace(capacity, curves={**capacity.curves, key: curve}), worse
 
 
 def saturate(capacity: Capacity, completions_per_pod: float, settled: bool, allowed: dict[str, float]) -> Capacity:
     """Take the throughput of saturated pods as a hard fact.
 
     Args:
-        completions_per_pod: a second, over a window in which they were saturated.
-        settled: the whole window was; only then may the fact replace a higher one.
+        completions_per_pod: a second, over a window at whose end they were saturated.
+        settled: the whole window was; before, the throughput is a lower bound of what they complete.
         allowed: share of requests that may be slow, by promise.
     """
     ceiling = completions_per_pod
-    if capacity.ceiling is not None and not settled:
+    if not settled and capacity.ceiling is not None:
         ceiling = max(ceiling, capacity.ceiling)
-    curves = {}
+        settled = capacity.ceiling_settled and ceiling == capacity.ceiling
+    capacity = replace(capacity, ceiling=ceiling, ceiling_settled=settled)
+    curves = dict(capacity.curves)
     for key, share in allowed.items():
         curve = capacity.curves.get(key, Curve())
-        # Evidence of more than saturated pods can carry is about another service than this one.
-        kept = tuple(b for b in curve.bins if b.load <= CLIFF_SHARE * ceiling)
-        hint = curve.hint if len(kept) == len(curve.bins) else None
-        curves[key] = fit(Curve(bins=kept, hint=hint), share, ceiling)
-    return Capacity(capacity.version, ceiling, curves)
+        if settled:
+            # Evidence of more than saturated pods can carry is about another service than this one.
+            kept = tuple(b for b in curve.bins if b.load <= CLIFF_SHARE * ceiling)
+            curve = Curve(bins=kept, hint=curve.hint if len(kept) == len(curve.bins) else None)
+        curves[key] = fit(curve, share, capacity)
+    return replace(capacity, curves=curves)
 
 
-def fit(curve: Curve, allowed: float, ceiling: float | None) -> Curve:
+def fit(curve: Curve, allowed: float, capacity: Capacity) -> Curve:
     """With `low` and `median` from the evidence; unchanged when there is none at all."""
     highest = max((b.load for b in curve.bins), default=0.0)
+    ceiling, settled = capacity.ceiling, capacity.ceiling if capacity.ceiling_settled else None
     if ceiling:
-        centre, spread = SATURATED_SHARE * ceiling, HINT_SPREAD
+        centre, spread = SATURATED_SHARE * ceiling, HINT_SPREAD if settled else FRESH_SPREAD
     elif curve.hint:
         centre, spread = curve.hint, HINT_SPREAD
     elif highest:
@@ -176,10 +203,8 @@ def fit(curve: Curve, allowed: float, ceiling: float | None) -> Curve:
     else:
         return curve
     low, median = _quantiles(curve.bins, allowed, centre, spread, highest)
-    if good := proven(curve, allowed):
-        low, median = max(low, GOOD_FACTOR * good), max(median, GOOD_FACTOR * good)
-    if ceiling:
-        low, median = min(low, CLIFF_SHARE * ceiling), min(median, CLIFF_SHARE * ceiling)
+    if settled:
+        low, median = min(low, CLIFF_SHARE * settled), min(median, CLIFF_SHARE * settled)
     return replace(curve, low=low, median=median)
 
 
@@ -228,8 +253,9 @@ def _surprised(curve: Curve, allowed: float, window: Window) -> Curve:
     # Slower than a third of the allowance is news; slower than nothing is noise.
     expected = window.requests * max(share, 0.5 * GOOD_SHARE * allowed)
     worse = (window.slow - 2.0 * expected) / max(3.0, expected)
-    expected = window.requests * share
-    better = (0.5 * expected - window.slow) / max(3.0, expected)
+    # Far below capacity the curve is only a guess: nothing there says that the service became faster.
+    expected = window.requests * share if share > SPARED_SHARE * allowed else 0.0
+    better = (0.5 * expected - window.slow) / max(3.0, expected) if expected else 0.0
     return replace(
         curve,
         worse=max(0.0, curve.worse + window.new * max(-1.0, min(1.0, worse))),

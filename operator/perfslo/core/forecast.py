@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from perfslo.core.memory import Sample
 
+LEVEL_SAMPLES = 4
+"""One window: what differs from its mean by no more than chance is the mean."""
 TREND_SAMPLES = 6
 """75 s at 15 s: shorter follows noise, longer follows the past."""
 DAMPING = 0.8
@@ -36,9 +38,10 @@ def forecast(arrivals: Sequence[Sample], counted_seconds: float, horizon_seconds
         counted_seconds: window that each of them was counted over.
         horizon_seconds: how far to look ahead.
     """
-    last = [sample.value for sample in arrivals[-2:]]
-    level = max(last[-1], sum(last) / len(last))
-    rise = _slope(arrivals[-TREND_SAMPLES:], math.sqrt(level / counted_seconds)) * DAMPING * horizon_seconds
+    now, usual = arrivals[-1].value, sum(s.value for s in arrivals[-LEVEL_SAMPLES:]) / len(arrivals[-LEVEL_SAMPLES:])
+    noise = math.sqrt(max(now, usual) / counted_seconds)
+    level = usual if abs(now - usual) <= SIGNIFICANT * noise else now
+    rise = _slope(arrivals[-TREND_SAMPLES:], math.sqrt(2.0) * noise) * DAMPING * horizon_seconds
     return Forecast(level, max(level, min(level + rise, MAX_GROWTH * level)))
 
 

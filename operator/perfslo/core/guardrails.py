@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import behavior, capacity, identify, objectives, text
+from perfslo.core import behavior, identify, objectives, proof, text
 from perfslo.core.levers import replicas
 from perfslo.core.memory import Memory
 from perfslo.core.model import Diagnosis, Observation, Plan
@@ -50,7 +51,7 @@ def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, di
         draft.limit(most, *_ceiling(spec, most))
     if draft.wanted != rest and abs(draft.wanted / rest - 1) <= _tolerance(rules, draft.wanted > rest):
         draft.limit(rest, "Tolerance", "the difference is within the tolerance")
-    if draft.wanted < rest and (block := _no_less(spec, memory, observation, diagnosis, draft.wanted)):
+    if draft.wanted < rest and (block := _no_less(spec, memory, observation, diagnosis, plan, draft.wanted)):
         draft.limit(rest, *block)
     if draft.wanted > rest and (block := _no_more(memory, observation, plan)):
         draft.limit(rest, *block)
@@ -107,7 +108,7 @@ def _fallback(spec: PerformanceSLOSpec, memory: Memory) -> int | None:
 
 
 def _no_less(
-    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis, wanted: int
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis, plan: Plan, wanted: int
 ) -> Block | None:
     """Why nothing may be taken away now; None when `wanted` replicas are proven to do."""
     pods, now, scale = observation.replicas, observation.time, observation.scale
@@ -125,33 +126,22 @@ def _no_less(
         return "RollingOut", "a rollout is under way"
     if pods.starting or pods.ready < wanted:
         return "PodsStarting", f"{max(pods.starting, wanted - pods.ready)} pods are still starting"
-    return _unproven(spec, memory, observation, wanted)
+    return _unproven(spec, memory, observation, plan, wanted)
 
 
-def _unproven(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, wanted: int) -> Block | None:
-    """Whether a latency objective is too close to its threshold now, or would be with `wanted` pods."""
-    load = max((s.value for s in memory.arrivals[-2:]), default=0.0)
-    if load <= 0:
-        return None
+def _unproven(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, plan: Plan, wanted: int
+) -> Block | None:
+    """Whether a latency objective is too close to its threshold now, or might be with `wanted` pods."""
     for objective in spec.latency_objectives:
-        if objective.latency is None:
-            continue
-        allowed = objective.latency.allowed_bad_ratio
         share = objectives.slow(observation, objective)
-        if share and share.requests >= spec.metrics.min_requests and share.ratio > PROOF_SHARE * allowed:
-            return (
-                "NoProof",
-                f"{text.percent(share.ratio)} are slow already, of {text.percent(allowed)} for {objective.name}",
-            )
-        curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-        if curve.low is None:
-            return "NoProof", f"what a pod carries within {objective.name} is not learnt yet"
-        predicted = capacity.slow_share(load / max(1, wanted), curve.low, allowed)
-        if predicted > PROOF_SHARE * allowed:
-            return (
-                "NoProof",
-                f"{wanted} may leave {text.percent(predicted)} slow, of {text.percent(allowed)} for {objective.name}",
-            )
+        if share is None or objective.latency is None or share.requests < spec.metrics.min_requests:
+            continue
+        if share.ratio > PROOF_SHARE * objective.latency.allowed_bad_ratio:
+            allowed = text.percent(objective.latency.allowed_bad_ratio)
+            return "NoProof", f"{text.percent(share.ratio)} are slow, of {allowed} allowed by {objective.name}"
+    if proof.sufficient(spec, memory, observation, plan.numbers.get("demand", math.inf), wanted) is None:
+        return "NoProof", f"it is not proven that {wanted} would do"
     return None
 
 

@@ -60,6 +60,8 @@ class Capacity:
     version: str
     ceiling: float | None = None
     """Completions a second per pod when saturated; None when it was never seen saturated."""
+    ceiling_settled: bool = False
+    """Whether it was measured over a whole window; before, it is a lower bound."""
     curves: Mapping[str, Curve] = field(default_factory=dict)
     """By promise (see `capacity.promise_key`)."""
 
@@ -156,10 +158,15 @@ class Memory:
     """Since when that many pods, of one version, have been ready."""
     clean_since: float | None = None
     """Since when nothing but load has moved latency: no new pod, no backlog, no unknown."""
+    strained: bool = False
+    """Whether so many requests are slow that at least some pods complete all they can."""
     saturated_since: float | None = None
+    """Since when all of them have."""
     breached_since: float | None = None
-    slow_ratio: float | None = None
-    """The worst objective's share of slow requests over its allowance, one cycle ago."""
+    slow_ratios: tuple[Sample, ...] = ()
+    """The worst objective's share of slow requests over its allowance, as long as a window looks back."""
+    easing: bool = False
+    """Whether it is falling: what was done, or less load, is already taking effect."""
     recommendations: tuple[Recommendation, ...] = ()
     scale_events: tuple[ScaleEvent, ...] = ()
     frozen_until: float = 0.0
@@ -167,6 +174,11 @@ class Memory:
     order: Order | None = None
     fruitless: int = 0
     """Consecutive scale-outs that brought nothing."""
+
+    @property
+    def slow_ratio(self) -> float | None:
+        """Share of slow requests over the allowance now; None without requests."""
+        return self.slow_ratios[-1].value if self.slow_ratios else None
 
 
 @dataclass(frozen=True, slots=True)

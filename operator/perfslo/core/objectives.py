@@ -116,7 +116,7 @@ def quantile(histogram: Histogram, ratio: float) -> float:
             if below_edge <= 0 or high <= low:
                 return edge
             part = (_normal_quantile(wanted, total) - low) / (high - low)
-            return below_edge * (edge / below_edge) ** min(1.0, max(0.0, part))
+            return float(below_edge * (edge / below_edge) ** min(1.0, max(0.0, part)))
         below_edge, below = edge, over
     return below_edge
 

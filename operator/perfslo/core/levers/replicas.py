@@ -6,16 +6,12 @@ import math
 from dataclasses import dataclass, field
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import capacity, identify, objectives, text
+from perfslo.core import capacity, identify, objectives, proof, text
 from perfslo.core.forecast import Forecast, forecast
 from perfslo.core.memory import Memory
 from perfslo.core.model import Diagnosis, Observation
 
 LEVER = "replicas"
-MARGIN = 1.1
-"""At 10 % less load than capacity about half of the allowance is used: the promise holds in each window, not on average."""
-SLACK = 1.05
-"""Between the need that adds a pod and the one that removes it, so that rounding does not chatter."""
 PANIC = 4.0
 """Times the allowance: so many slow requests are acted on at once; fewer must persist for a window."""
 TOLERANCE = 0.1
@@ -64,16 +60,20 @@ def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     most = max(outs, key=lambda need: need.replicas, default=None)
     if most and most.replicas > desired:
         return Proposal(most.replicas, _explained(spec, diagnosis, most), {**numbers, "capacity": most.capacity})
-    keeps = _proven_needs(spec, memory, observation, load)
-    if keeps is None:
-        known = identify.describe(spec, diagnosis) or "no latency known yet"
-        return Proposal(desired, f"{known}; what a pod carries is still being learnt", numbers)
-    keep = max([*keeps, *_by_utilization(spec, observation)], key=lambda need: need.replicas)
-    numbers["capacity"] = keep.capacity
+    fewest = proof.fewest(spec, memory, observation, load.peak)
+    keep = max([_Need(fewest, ""), *_by_utilization(spec, observation)], key=lambda need: need.replicas)
     if keep.replicas < desired:
-        return Proposal(keep.replicas, keep.reason, numbers)
-    now = identify.describe(spec, diagnosis)
-    return Proposal(desired, f"{now + ', ' if now else ''}{keep.reason}", numbers)
+        why = proof.sufficient(spec, memory, observation, load.peak, keep.replicas) or f"load {text.rate(load.peak)}/s"
+        return Proposal(keep.replicas, why, numbers)
+    return Proposal(desired, _resting(spec, diagnosis, load, most), numbers)
+
+
+def _resting(spec: PerformanceSLOSpec, diagnosis: Diagnosis, load: Forecast, most: _Need | None) -> str:
+    """Why the count is right as it is."""
+    now = identify.describe(spec, diagnosis) or "no latency known yet"
+    return (
+        f"{now}, {most.reason}" if most else f"{now} at {text.rate(load.level)}/s, what a pod carries is being learnt"
+    )
 
 
 def _explained(spec: PerformanceSLOSpec, diagnosis: Diagnosis, need: _Need) -> str:
@@ -86,13 +86,14 @@ def _by_capacity(spec: PerformanceSLOSpec, memory: Memory, observation: Observat
     for objective in spec.latency_objectives:
         if objective.latency is None:
             continue
-        carried = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency).median
-        if carried:
-            needs.append(_need(load.peak, load.peak * MARGIN / carried, carried))
+        curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
+        if carried := capacity.likely(curve, objective.latency.allowed_bad_ratio):
+            needs.append(_need(load.peak, carried))
     return needs
 
 
-def _need(load: float, pods: float, carried: float) -> _Need:
+def _need(load: float, carried: float) -> _Need:
+    pods = load / carried
     reason = f"load {text.rate(load)}/s needs {pods:.1f} pods at {text.rate(carried)}/s per pod"
     return _Need(math.ceil(pods - 1e-9), reason, carried)
 
@@ -108,7 +109,7 @@ def _by_breach(
         and 1 <= pods.desired <= pods.ready
         and not pods.rolling_out
     )
-    if memory.breached_since is None or not settled or "replicas:up" in diagnosis.forbidden:
+    if memory.breached_since is None or memory.easing or not settled or "replicas:up" in diagnosis.forbidden:
         return []
     if now - memory.breached_since < scale.window_seconds and (memory.slow_ratio or 0.0) < PANIC:
         return []
@@ -123,31 +124,7 @@ def _by_breach(
         if memory.saturated_since is not None and completions:
             carried = min(carried, capacity.SATURATED_SHARE * completions / pods.ready)
         if carried > 0:
-            needs.append(_need(load.peak, load.peak * MARGIN / carried, carried))
-    return needs
-
-
-def _proven_needs(
-    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast
-) -> list[_Need] | None:
-    """The fewest pods that each latency objective surely allows; None when one of them has no evidence yet."""
-    needs, desired = [], observation.replicas.desired
-    for objective in spec.latency_objectives:
-        if objective.latency is None:
-            continue
-        curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-        if curve.low is None:
-            return None
-        pods = math.ceil(load.peak * MARGIN * SLACK / curve.low - 1e-9)
-        seen = capacity.proven(curve, objective.latency.allowed_bad_ratio)
-        if pods < desired and (seen is None or load.peak / max(1, pods) > capacity.MAX_EXTRAPOLATION * seen):
-            pods = max(pods, desired - 1)
-        limit = objective.latency.threshold_seconds
-        reason = (
-            f"{text.rate(load.peak)}/s needs {pods} {'pod' if pods == 1 else 'pods'} "
-            f"to stay under {text.seconds(limit)} with margin, {text.rate(curve.low)}/s per pod being proven"
-        )
-        needs.append(_Need(pods, reason, curve.low))
+            needs.append(_need(load.peak, carried / capacity.MARGIN))
     return needs
 
 

@@ -1,0 +1,143 @@
+"""What a cycle's observation says about load, pods and its window, kept as the fast facts of Memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import capacity, objectives
+from perfslo.core.memory import Memory, Sample
+from perfslo.core.model import Missing, Observation, Stale
+
+MAX_SAMPLES = 40
+SATURATED_RATIO = 0.3
+"""Slow share from which windows tell about a backlog rather than about load."""
+SATURATED_RATIO_UNGAUGED = 0.8
+"""The same where requests in flight are not known: a lesser share may be what some pods still have queued."""
+NOT_FALLING = 0.9
+FAILING_RATIO = 0.05
+"""Share of failed requests from which the windows are not learnt from: failing is often fast."""
+BACKLOG_SIGMAS = 3.0
+"""Of the Poisson spread of requests in flight."""
+
+
+def gathered(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> Memory:
+    """`memory` with what was seen."""
+    memory = _saw_load(memory, observation)
+    memory = _saw_pods(memory, observation)
+    return _judged_window(spec, memory, observation)
+
+
+def _saw_load(memory: Memory, observation: Observation) -> Memory:
+    now = observation.time
+    completions = objectives.number(observation.completions_per_second)
+    series = (observation.completions_per_second, *observation.latency.values())
+    complete = completions is not None and all(objectives.known(s) for s in series) and not observation.source_problem
+    own_series_missing = not observation.source_problem and any(isinstance(s, Missing | Stale) for s in series)
+    waiting = objectives.number(observation.in_flight)
+    in_flight = (*memory.in_flight, Sample(now, waiting)) if waiting is not None else ()
+    memory = replace(
+        memory,
+        known_since=None if not complete else memory.known_since if memory.known_since is not None else now,
+        missing_cycles=memory.missing_cycles + 1 if own_series_missing else 0,
+        in_flight=in_flight[-MAX_SAMPLES:],
+    )
+    if not complete or completions is None:
+        return memory
+    arriving = max(0.0, completions + _queued_per_second(memory, observation))
+    return replace(memory, arrivals=(*memory.arrivals, Sample(now, arriving))[-MAX_SAMPLES:])
+
+
+def _queued_per_second(memory: Memory, observation: Observation) -> float:
+    """Arrivals that did not complete: growth of requests in flight over the window that completions were counted in."""
+    start = observation.time - observation.scale.short_window_seconds
+    if len(memory.in_flight) < 2:
+        return 0.0
+    now = memory.in_flight[-1]
+    then = min(memory.in_flight[:-1], key=lambda sample: abs(sample.time - start))
+    return (now.value - then.value) / (now.time - then.time) if now.time > then.time else 0.0
+
+
+def _saw_pods(memory: Memory, observation: Observation) -> Memory:
+    pods, now = observation.replicas, observation.time
+    version = memory.capacities[0].version if memory.capacities else pods.version
+    same = pods.ready == memory.ready and version == pods.version and not pods.rolling_out
+    return replace(
+        memory,
+        startup_seconds=pods.startup_seconds if pods.startup_seconds is not None else memory.startup_seconds,
+        ready=pods.ready,
+        ready_since=memory.ready_since if same and memory.ready_since is not None else now,
+        capacities=capacity.store(memory.capacities, capacity.select(memory.capacities, pods.version)),
+    )
+
+
+def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> Memory:
+    """Whether the window is clean, saturated, or breaks a promise, and since when."""
+    now = observation.time
+    shares = [
+        (share, o.latency.allowed_bad_ratio)
+        for o in spec.latency_objectives
+        if o.latency and (share := objectives.slow(observation, o))
+    ]
+    slow = max((share.ratio for share, _ in shares), default=0.0)
+    least = spec.metrics.min_requests
+    breached = any(share.low > allowed and share.requests >= least for share, allowed in shares)
+    memory = _with_slow(memory, observation, max((share.ratio / allowed for share, allowed in shares), default=None))
+    backlog = _backlog(spec, memory)
+    strained = slow >= SATURATED_RATIO and not memory.easing
+    if backlog is None:
+        saturated = strained and slow >= SATURATED_RATIO_UNGAUGED
+    else:
+        strained = saturated = slow >= SATURATED_RATIO and backlog and _growing(memory)
+    dirty = bool(backlog) or slow >= SATURATED_RATIO or _disturbed(memory, observation)
+    return replace(
+        memory,
+        clean_since=now if dirty else _since(memory.clean_since, now),
+        strained=strained,
+        saturated_since=_since(memory.saturated_since, now) if saturated else None,
+        breached_since=_since(memory.breached_since, now) if breached else None,
+        fruitless=0 if memory.slow_ratio is not None and memory.slow_ratio <= 1.0 else memory.fruitless,
+    )
+
+
+def _since(start: float | None, now: float) -> float:
+    return now if start is None else start
+
+
+def _with_slow(memory: Memory, observation: Observation, ratio: float | None) -> Memory:
+    if ratio is None:
+        return replace(memory, slow_ratios=(), easing=False)
+    window = observation.time - observation.scale.window_seconds
+    recent = tuple(s for s in memory.slow_ratios if s.time > window)[-MAX_SAMPLES:]
+    easing = ratio < NOT_FALLING * max((s.value for s in recent), default=0.0)
+    return replace(memory, slow_ratios=(*recent, Sample(observation.time, ratio)), easing=easing)
+
+
+def _disturbed(memory: Memory, observation: Observation) -> bool:
+    """Whether something else than load may have moved latency just now."""
+    pods = observation.replicas
+    youngest = pods.youngest_ready_age_seconds
+    return (
+        memory.known_since is None
+        or memory.ready_since == observation.time
+        or (youngest is not None and youngest < observation.scale.window_seconds)
+        or pods.rolling_out
+        or (objectives.number(observation.error_ratio) or 0.0) > FAILING_RATIO
+    )
+
+
+def _backlog(spec: PerformanceSLOSpec, memory: Memory) -> bool | None:
+    """Whether more requests are in flight than a kept promise allows by Little's law; None without a gauge."""
+    if not memory.in_flight or not memory.arrivals:
+        return None
+    threshold = max(o.latency.threshold_seconds for o in spec.latency_objectives if o.latency)
+    expected = memory.arrivals[-1].value * threshold
+    return memory.in_flight[-1].value > expected + BACKLOG_SIGMAS * math.sqrt(expected) + 1
+
+
+def _growing(memory: Memory) -> bool:
+    """Whether requests in flight do not get fewer; without two samples, nothing says that they do."""
+    if len(memory.in_flight) < 2:
+        return True
+    return memory.in_flight[-1].value >= NOT_FALLING * memory.in_flight[-2].value
