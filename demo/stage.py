@@ -52,8 +52,12 @@ def set_up(cluster: Cluster) -> None:
             f"--namespace={OPERATOR}",
             "--wait",
             "--timeout=3m",
+            # CRDs that tests left on a local cluster are used; a user's own perfslo was refused above.
+            "--take-ownership",
+            "--force-conflicts",
             "--set=image.repository={},image.tag={}".format(*OPERATOR_IMAGE.rsplit(":", 1)),
             f"--set=cycleSeconds={CYCLE_SECONDS}",
+            f"--set=watch.namespaces={{{SHOP}}}",
             f"--set=prometheus.sources.default.address=http://prometheus.{MONITORING}:9090",
             # The tag stays the same when the image is built anew: this starts it all the same.
             f"--set-string=podAnnotations.started-by-demo={time.time():.0f}",
