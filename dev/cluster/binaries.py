@@ -102,15 +102,13 @@ def _build(part: Part) -> None:
     if shutil.which("go") is None:
         raise ClusterError("Go is needed to build the cluster's programs: install Go 1.26 or newer and put it on PATH.")
     target.mkdir(parents=True, exist_ok=True)
-    log = CACHE / "logs" / f"build-{part.directory}.log"
-    module = HERE / part.directory
     environment = os.environ | {"CGO_ENABLED": "0"}
     say(f"Building {', '.join(missing)} from {part.directory}/go.mod, once:")
-    run_logged(f"{part.directory} sources", ["go", "mod", "download"], log, cwd=module, env=environment)
     for name in missing:
         unfinished = target / f".{name}"
         command = ["go", "build", "-trimpath", "-tags", part.tags, "-ldflags", part.link_flags, "-o", str(unfinished)]
-        run_logged(name, [*command, part.commands[name]], log, cwd=module, env=environment)
+        log = CACHE / "logs" / f"build-{name}.log"
+        run_logged(name, [*command, part.commands[name]], log, cwd=HERE / part.directory, env=environment)
         unfinished.rename(target / name)
 
 
