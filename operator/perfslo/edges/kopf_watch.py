@@ -23,6 +23,8 @@ from perfslo.core.model import JSON
 RESTART_SECONDS = 5.0
 """kopf gives up on an ERROR event or a refused login; it is started again, and the process lives on."""
 STOP_SECONDS = 10.0
+TLS_CLOSE_SECONDS = 0.25
+"""aiohttp closes TLS connections in the background (its documentation, "Graceful Shutdown")."""
 IDENTITY: Any = "perfslo"
 """Means nothing without peering; kopf's default is the user's name, which the user of a pod does not have."""
 
@@ -94,6 +96,7 @@ class KopfWatch:
             namespaces=self._namespaces,
             stop_flag=stop,
         )
+        await asyncio.sleep(TLS_CLOSE_SECONDS)
 
     def _registry(self, ours: asyncio.AbstractEventLoop) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
