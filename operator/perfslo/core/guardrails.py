@@ -44,7 +44,7 @@ def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, di
     rules = behavior.limits(spec.behavior, observation.scale)
     # Where the count rests when nothing is decided: as it is, unless the user moved a bound past it.
     rest = min(max(current, least), most)
-    draft = _Draft(rest if plan.proposed_replicas is None else plan.proposed_replicas, plan.why)
+    draft = _Draft(current if plan.proposed_replicas is None else plan.proposed_replicas, plan.why)
     if draft.wanted < least:
         draft.limit(least, "MinReplicas", f"minReplicas is {least}")
     if draft.wanted > most:
