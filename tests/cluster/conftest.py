@@ -1,0 +1,62 @@
+"""Each scenario gets a stage of its own, so that they play side by side."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.mirrors import definition
+from tests.cluster.stage import Stage
+from tests.conftest import Cluster
+
+CLUSTER_SCOPED = ("clusterrole", "clusterrolebinding", "validatingadmissionpolicy", "validatingadmissionpolicybinding")
+KEDA = "scaledobjects.keda.sh"
+
+
+@pytest.fixture
+def stage(cluster: Cluster, crds: None) -> Iterator[Stage]:
+    """A namespace, and cleaning up of what the chart left outside it."""
+    with cluster.namespace() as name:
+        yield Stage(cluster, name)
+        for kind in CLUSTER_SCOPED:
+            owned = [
+                item["metadata"]["name"]
+                for item in cluster.get(kind)["items"]
+                if item["metadata"]["name"].startswith(f"{name}-")
+            ]
+            if owned:
+                cluster.kubectl("delete", kind, *owned, "--ignore-not-found")
+
+
+@pytest.fixture
+def widgets(stage: Stage) -> Iterator[str]:
+    """The API group of a kind Widget (v1) with /scale, which is the test's own."""
+    group = f"{stage.namespace}.example.com"
+    yield from _defined(stage.cluster, definition(group, "Widget"), group)
+
+
+@pytest.fixture
+def rocks(stage: Stage) -> Iterator[str]:
+    """The API group of a kind Rock (v1) without /scale, which is the test's own."""
+    group = f"{stage.namespace}.example.org"
+    yield from _defined(stage.cluster, definition(group, "Rock", scale=False), group)
+
+
+def _defined(cluster: Cluster, crd: dict[str, object], group: str) -> Iterator[str]:
+    crd_name = f"crd/{crd['metadata']['name']}"  # type: ignore[index]
+    cluster.kubectl("create", "--filename=-", input=json.dumps(crd))
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", crd_name)
+    yield group
+    cluster.kubectl("delete", crd_name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def keda(cluster: Cluster) -> None:
+    """KEDA's kind, though not KEDA. It stays, because other test processes may be using it."""
+    crd = definition("keda.sh", "ScaledObject", scale=False)
+    crd["spec"]["versions"][0]["name"] = "v1alpha1"
+    if cluster.kubectl("get", "crd", KEDA, check=False).returncode:
+        cluster.kubectl(
+            "apply", "--server-side", "--field-manager=perfslo-tests", "--filename=-", input=json.dumps(crd)
+        )
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{KEDA}")
