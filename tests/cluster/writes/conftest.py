@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ async def hand(stage: Stage) -> AsyncIterator[Hand]:
     api = await connect(stage.cluster.kubeconfig)
     yield Hand(stage, api)
     await api.close()
+    await asyncio.sleep(0.25)  # TLS connections need a moment to end: aiohttp's documentation, "graceful shutdown"
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,52 +15,57 @@ from perfslo.core.model import Target
 from perfslo.edges.kube.writes import apply_status
 from perfslo.settings import DEPLOYMENT
 from tests.cluster.writes.hand import Contend, Hand, holder, read_for
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.cluster
 
 
+def perfslo(hand: Hand, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "perfslo", *argv, "--kubeconfig", str(hand.stage.cluster.kubeconfig)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+    )
+
+
 @pytest.fixture
-def where(hand: Hand) -> list[str]:
-    return ["--kubeconfig", str(hand.stage.cluster.kubeconfig), "--namespace", hand.stage.namespace]
+def here(hand: Hand) -> list[str]:
+    return ["--namespace", hand.stage.namespace]
 
 
-async def run(*argv: str) -> int:
-    """The commands bring their own event loop."""
-    return await asyncio.to_thread(main, list(argv))
-
-
-async def test_pausing_and_resuming(hand: Hand, where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_pausing_and_resuming(hand: Hand, here: list[str]) -> None:
     hand.slo("web")
-    assert await run("pause", "web", *where) == 0
+    paused = perfslo(hand, "pause", "web", *here)
+    assert (paused.returncode, paused.stderr) == (0, "")
+    assert f"perfslo resume web -n {hand.stage.namespace}" in paused.stdout
     assert hand.stage.get("perfslo", "web")["spec"]["suspend"] is True
-    assert f"perfslo resume web -n {hand.stage.namespace}" in capsys.readouterr().out
-    assert await run("resume", "web", *where) == 0
+    assert perfslo(hand, "resume", "web", *here).returncode == 0
     assert hand.stage.get("perfslo", "web")["spec"]["suspend"] is False
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "explain"])
-async def test_an_slo_that_is_not_there(
-    hand: Hand, where: list[str], command: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert await run(command, "nobody", *where) == 1
-    told = capsys.readouterr().err
-    assert told.startswith(f"perfslo: there is no PerformanceSLO nobody in namespace {hand.stage.namespace}: see ")
+def test_an_slo_that_is_not_there(hand: Hand, here: list[str], command: str) -> None:
+    done = perfslo(hand, command, "nobody", *here)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"perfslo: there is no PerformanceSLO nobody in namespace {hand.stage.namespace}: ")
 
 
-async def test_explaining(hand: Hand, where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    slo = hand.slo("web")
-    await apply_status(hand.writer, slo, {"summary": {"state": "Healthy", "p95": "41ms"}})
-    assert await run("explain", "web", *where) == 0
-    assert f"web in {hand.stage.namespace}: Healthy" in capsys.readouterr().out
+async def test_explaining(hand: Hand, here: list[str]) -> None:
+    await apply_status(hand.writer, hand.slo("web"), {"summary": {"state": "Healthy", "p95": "41ms"}})
+    assert f"web in {hand.stage.namespace}: Healthy" in perfslo(hand, "explain", "web", *here).stdout
 
 
-async def test_releasing_one_slo(hand: Hand, web: Target, where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+async def test_releasing_one_slo(hand: Hand, web: Target, here: list[str]) -> None:
     await hand.order(hand.slo("web"), web, 5)
-    assert await run("release", "web", *where) == 1
-    assert f"Pause it first: perfslo pause web -n {hand.stage.namespace}" in capsys.readouterr().err
-    assert await run("pause", "web", *where) == 0
-    assert await run("release", "web", *where) == 0
-    assert "Deployment/web put back from 5 to 2 replicas" in capsys.readouterr().out
+    refused = perfslo(hand, "release", "web", *here)
+    assert refused.returncode == 1
+    assert f"Pause it first: perfslo pause web -n {hand.stage.namespace}" in refused.stderr
+    perfslo(hand, "pause", "web", *here)
+    released = perfslo(hand, "release", "web", *here)
+    assert (released.returncode, released.stderr) == (0, "")
+    assert "Deployment/web put back from 5 to 2 replicas" in released.stdout
     assert hand.target(DEPLOYMENT, "web").replicas.desired == 2
     assert hand.claims_there() == 0
 
@@ -72,32 +79,30 @@ def settings_file(hand: Hand, tmp_path: Path, request: pytest.FixtureRequest) ->
 
 
 async def test_releasing_everything_fences_the_operator_first(
-    hand: Hand, web: Target, where: list[str], settings_file: str, contend: Contend, capsys: pytest.CaptureFixture[str]
+    hand: Hand, web: Target, settings_file: str, contend: Contend
 ) -> None:
     await hand.order(hand.slo("web"), web, 5)
-    leader = await asyncio.to_thread(contend, "leader")
-    await asyncio.to_thread(read_for, leader, 1)
-    assert await run("release", "--all", "--settings", settings_file, *where[:2]) == 0
-    told = capsys.readouterr().out
-    assert f"{hand.stage.namespace}/web: Deployment/web put back from 5 to 2 replicas" in told
-    assert "1 of 1 levers released" in told
+    leader = contend("leader")
+    read_for(leader, 1)
+    released = perfslo(hand, "release", "--all", "--settings", settings_file)
+    assert (released.returncode, released.stderr) == (0, "")
+    assert f"{hand.stage.namespace}/web: Deployment/web put back from 5 to 2 replicas" in released.stdout
+    assert "1 of 1 levers released" in released.stdout
     assert hand.target(DEPLOYMENT, "web").replicas.desired == 2
     assert hand.claims_there() == 0
     assert leader.wait(timeout=30) == 7, "the operator that led has ended"
-    lease = hand.stage.get("lease", "perfslo")["spec"]
     assert holder(hand.stage).startswith("release-")
-    assert lease["leaseDurationSeconds"] == 60, "no operator starts anew before the uninstall is through"
+    duration_seconds = hand.stage.get("lease", "perfslo")["spec"]["leaseDurationSeconds"]
+    assert duration_seconds == 60, "no operator starts anew before the uninstall is through"
 
 
 @pytest.mark.parametrize("settings_file", [{"scaleKinds": []}], indirect=True)
-async def test_what_cannot_be_released_is_told(
-    hand: Hand, web: Target, where: list[str], settings_file: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_what_cannot_be_released_is_told(hand: Hand, web: Target, settings_file: str) -> None:
     await hand.order(hand.slo("web"), web, 5)
-    assert await run("release", "--all", "--settings", settings_file, *where[:2]) == 1
-    captured = capsys.readouterr()
-    assert "web: NOT released: Deployment/web cannot be scaled: ask the administrator to add its kind" in captured.err
-    assert "0 of 1 levers released" in captured.out
+    done = perfslo(hand, "release", "--all", "--settings", settings_file)
+    assert done.returncode == 1
+    assert "web: NOT released: Deployment/web cannot be scaled: ask the administrator to add its kind" in done.stderr
+    assert "0 of 1 levers released" in done.stdout
     assert hand.claims_there() == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ import structlog
 from perfslo.api.v1alpha1 import API_VERSION
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import JSON_PATCH, Api
-from perfslo.errors import ApiError
+from perfslo.errors import ApiError, ApiUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Writer:
         self._fence = fence
         self._timeout_seconds = timeout_seconds
         self._slots = asyncio.Semaphore(CONCURRENT_WRITES)
+        self._not_before = 0.0
 
     async def send(
         self,
@@ -67,6 +69,7 @@ class Writer:
         """
         manager = {} if method == "DELETE" else {"fieldManager": FIELD_MANAGER}
         async with self._slots:
+            await self._as_asked()
             self._fence()
             try:
                 answer = await self._api.request(
@@ -79,9 +82,15 @@ class Writer:
                 )
             except ApiError as error:
                 log.warning("write failed", method=method, path=path, decision_id=decision_id, problem=str(error))
+                if isinstance(error, ApiUnavailable):
+                    self._not_before = time.monotonic() + min(error.retry_after_seconds, self._timeout_seconds)
                 raise
         log.log(_level(decision_id), "written", method=method, path=path, decision_id=decision_id)
         return answer
+
+    async def _as_asked(self) -> None:
+        """An API server that says Retry-After is not asked earlier."""
+        await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
 
 def slo_path(namespace: str, name: str) -> str:
