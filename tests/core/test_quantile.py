@@ -14,7 +14,7 @@ from perfslo.core.quantile import bracket, bucket_to_add, histogram, quantile, s
 
 STOCK = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, math.inf)
 
-durations = st.lists(st.floats(0.0005, 60.0), min_size=1, max_size=300)
+durations = st.lists(st.floats(0.0005, 60.0), min_size=1, max_size=100)
 edges = st.one_of(
     st.just(STOCK),
     st.lists(st.floats(0.001, 30.0), min_size=1, max_size=20, unique=True).map(lambda e: (*sorted(e), math.inf)),
@@ -27,7 +27,7 @@ def counted(seconds: list[float], bounds: tuple[float, ...]) -> Histogram:
     return Histogram(bounds, tuple(float(bisect_right(ordered, bound)) for bound in bounds))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(durations, edges, st.floats(0.01, 0.99))
 def test_the_interval_of_a_quantile_holds_the_truth(
     seconds: list[float], bounds: tuple[float, ...], ratio: float
@@ -39,7 +39,7 @@ def test_the_interval_of_a_quantile_holds_the_truth(
     assert estimate.low <= estimate.value <= estimate.high
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(durations, edges, thresholds)
 def test_the_interval_of_a_share_holds_the_truth(
     seconds: list[float], bounds: tuple[float, ...], threshold: float
@@ -52,7 +52,7 @@ def test_the_interval_of_a_share_holds_the_truth(
     assert share.samples == len(seconds)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(durations, st.sampled_from(STOCK[:-1]))
 def test_a_threshold_on_an_edge_is_exact(seconds: list[float], threshold: float) -> None:
     of = counted(seconds, STOCK)
@@ -63,7 +63,7 @@ def test_a_threshold_on_an_edge_is_exact(seconds: list[float], threshold: float)
     assert bucket_to_add(of, threshold) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(durations, edges)
 def test_quantile_and_share_agree(seconds: list[float], bounds: tuple[float, ...]) -> None:
     of = counted(seconds, bounds)
@@ -76,7 +76,7 @@ def test_quantile_and_share_agree(seconds: list[float], bounds: tuple[float, ...
             assert share.value == pytest.approx(1 - ratio)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(durations, edges, thresholds, thresholds)
 def test_a_higher_threshold_is_exceeded_less(
     seconds: list[float], bounds: tuple[float, ...], one: float, other: float
@@ -135,7 +135,7 @@ def test_the_interval_narrows_with_requests(samples: float, half_width: float) -
     assert (high - low) / 2 == pytest.approx(half_width, abs=6e-4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1), st.floats(1, 1e6))
 def test_the_ends_of_the_interval_are_where_the_share_is_z_deviations_away(share: float, samples: float) -> None:
     for end in wilson(share, samples, z=2.0):
