@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,15 +16,21 @@ from tests.arch.repository import PACKAGE, ROOT
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The wheel, built twice."""
-    built: list[Path] = []
-    for attempt in ("first", "second"):
-        folder = tmp_path_factory.mktemp(attempt)
-        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-        result = subprocess.run(command, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-        built += folder.glob("*.whl")
-    return built
+    """The wheel, built from two copies of the sources, which differ in nothing but their path and times."""
+    first, second = (tmp_path_factory.mktemp(name) for name in ("first", "second"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copyfile(ROOT / name, first / name)
+    shutil.copytree(PACKAGE, first / "operator" / "perfslo", copy_function=shutil.copyfile)
+    shutil.copytree(first, second, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    return [build(first), build(second)]
+
+
+def build(sources: Path) -> Path:
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", str(sources)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (wheel,) = (sources / "dist").glob("*.whl")
+    return wheel
 
 
 def test_two_builds_are_equal(wheels: list[Path]) -> None:
