@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -20,17 +19,19 @@ def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | Non
     """Start a process that outlives this one."""
     LOGS.mkdir(parents=True, exist_ok=True)
     _RECORDS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / f"{name}.log").open("a") as log:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
-    record = {"pid": process.pid, "started": _start_time(process.pid)}
+    log, appended = str(LOGS / f"{name}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawnp(
+        command[0],
+        [str(part) for part in command],
+        {**os.environ, **(env or {})},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, appended, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    record = {"pid": pid, "started": _start_time(pid)}
     (_RECORDS / f"{name}.json").write_text(json.dumps(record))
 
 

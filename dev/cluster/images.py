@@ -100,12 +100,13 @@ def _build_context(image: Image, tools: Path) -> Iterator[Path]:
         for name in image.binaries:
             (context / "bin").mkdir(exist_ok=True)
             shutil.copy(tools / name, context / "bin")
-        for source in _copied_from_context(dockerfile.read_text()):
+        for source in copied_from_context(dockerfile.read_text()):
             _copy(image.context / source, context / source)
         yield context
 
 
-def _copied_from_context(dockerfile: str) -> Iterator[str]:
+def copied_from_context(dockerfile: str) -> Iterator[str]:
+    """The files and directories that a Dockerfile copies from its context, binaries aside."""
     for flags, sources in _COPY.findall(dockerfile):
         if "--from=" not in flags:
             yield from (source for source in sources.split() if not source.startswith("bin/"))

@@ -62,6 +62,11 @@ def conflict() -> str | None:
     return None
 
 
+def without_kubernetes(rules: list[str]) -> list[str]:
+    """The lines of an iptables dump that are neither a chain of Kubernetes, nor in one, nor lead to one."""
+    return [line for line in rules if not _OF_KUBERNETES.search(line)]
+
+
 def _ports() -> list[str]:
     return [str(link["ifname"]) for link in json.loads(output("ip", "-json", "link", "show", "master", BRIDGE) or "[]")]
 
@@ -71,7 +76,7 @@ def _remove_kubernetes_rules(family: str) -> None:
         saved = output(f"{family}-save").splitlines()
     except (FileNotFoundError, ClusterError):
         return
-    kept = [line for line in saved if not _OF_KUBERNETES.search(line)]
+    kept = without_kubernetes(saved)
     if kept != saved:
         output(f"{family}-restore", stdin="\n".join(kept) + "\n")
 

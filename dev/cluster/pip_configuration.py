@@ -1,5 +1,6 @@
 """Hands this machine's pip settings and certificate authorities to a build, without naming either in an image."""
 
+import ast
 import configparser
 import os
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 _CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 """Where Debian keeps the bundle, and so where programs in the image look for it."""
+
+_VARIABLE = ":env:."
 
 
 def mounts(private: Path) -> list[str]:
@@ -30,14 +33,18 @@ def mounts(private: Path) -> list[str]:
 
 
 def _settings() -> dict[str, str]:
-    """What `pip config list` says, files and PIP_* variables together; nothing where there is no pip."""
     done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True)
-    settings = {}
-    for line in done.stdout.splitlines():
-        key, _, value = line.partition("=")
-        section, _, name = key.rpartition(".")
-        settings[f"{'global' if section == ':env:' else section}.{name}"] = value.strip("'")
-    return settings
+    return parse(done.stdout)
+
+
+def parse(listing: str) -> dict[str, str]:
+    """What `pip config list` prints, as settings of a pip.conf; variables (`:env:`) win over files, as in pip."""
+    settings = dict(line.split("=", 1) for line in listing.splitlines() if "=" in line)
+    from_files = {key: value for key, value in settings.items() if not key.startswith(_VARIABLE)}
+    from_variables = {
+        f"global.{key.removeprefix(_VARIABLE)}": value for key, value in settings.items() if key.startswith(_VARIABLE)
+    }
+    return {key: str(ast.literal_eval(value)) for key, value in (from_files | from_variables).items()}
 
 
 def _write(settings: dict[str, str], path: Path) -> Path:

@@ -15,7 +15,7 @@ import images
 import leftovers
 import network
 import pki
-from paths import CACHE, CONTAINERD_SOCKET, HERE, STATE
+from paths import CACHE, CONTAINERD_SOCKET, HERE, LOGS, STATE
 from shell import ClusterError, output, say, step, succeeds, wait_until
 
 KUBECONFIG = pki.ADMIN_KUBECONFIG
@@ -55,6 +55,7 @@ def down() -> None:
 
 def healthy() -> bool:
     """Whether every process of the cluster runs and its node is ready."""
+    _tell_what_ended()
     return binaries.built(PARTS) and _processes_run() and _usable(binaries.ensure(PARTS))
 
 
@@ -80,6 +81,7 @@ def kubectl(tools: Path, *arguments: str | Path) -> str:
 
 
 def _begin_anew(tools: Path) -> None:
+    _tell_what_ended()
     down()
     _refuse_conflicts()
     pause_archive = images.archive(images.PAUSE, tools)
@@ -168,6 +170,12 @@ def _wait_for_node(tools: Path) -> None:
         return f"{daemons.log_tail('kubelet')}\n`make cluster-down cluster` begins again."
 
     wait_until("The node", ready, timeout_seconds=_READY_SECONDS, on_timeout=explain)
+
+
+def _tell_what_ended() -> None:
+    for name in daemons.recorded():
+        if not daemons.running(name):
+            say(f"{name} ended by itself; why may be in {LOGS}/{name}.log")
 
 
 def _processes_run() -> bool:
