@@ -119,7 +119,7 @@ _FIXES = {
 
 def _scaling_limited(turn: Turn) -> Finding:
     plan = turn.plan
-    if plan is None or not plan.limited_by or plan.proposed_replicas == plan.final_replicas:
+    if plan is None or not plan.limited_by or plan.proposed_replicas in (None, plan.final_replicas):
         return "False", "DesiredWithinRange", "No limit changed what was asked for"
     limit = plan.limited_by[-1]
     fix = f": {_FIXES[limit]}" if limit in _FIXES else ""
