@@ -180,11 +180,14 @@ def test_an_unwell_source_is_said_for_everything() -> None:
     assert own.source_problem is None
 
 
+def wanted(name: str = "web", its: PerformanceSLOSpec | None = None) -> Wanted:
+    return Wanted(f"shop/{name}", "shop", frozenset({name}), "default", "http-server", its or spec())
+
+
 def subject(
     name: str = "web", its: PerformanceSLOSpec | None = None, source_matchers: tuple[Matcher, ...] = ()
 ) -> Subject:
-    wanted = Wanted(f"shop/{name}", "shop", frozenset({name}), "default", "http-server", its or spec())
-    return Subject(wanted, PRESET, source_matchers)
+    return queries.subject(wanted(name, its), PRESET, source_matchers)
 
 
 def asked(one: Subject) -> dict[str, Any]:
@@ -244,11 +247,10 @@ def test_rows_go_to_their_own_workload_and_namespace() -> None:
             Row({"workload": "web"}, 8.0),
         ]
     )
-    wanted = subject().wanted
-    assert [row.value for row in table.of(wanted)] == [1.0]
-    both = replace(wanted, workloads=frozenset({"web", "web-x2k4j"}))
+    assert [row.value for row in table.of(wanted())] == [1.0]
+    both = replace(wanted(), workloads=frozenset({"web", "web-x2k4j"}))
     assert sorted(row.value for row in table.of(both)) == [1.0, 2.0]
-    assert table.of(replace(wanted, namespace="elsewhere")) == ()
+    assert table.of(replace(wanted(), namespace="elsewhere")) == ()
 
 
 def test_both_rounds_become_series() -> None:
@@ -262,7 +264,8 @@ def test_both_rounds_become_series() -> None:
     sampling, resources = queries.sampling(first)
     assert sampling == Sampling(2.0, (1.0, 4.0, 20.0), True)
     assert isinstance(resources, Missing)
-    series = queries.series(subject(), first, {"latency/p95": rows(1.0), "completions": rows(5.0)}, 15.0, None)
+    second: dict[str, Answer] = {"latency/p95": rows(1.0), "completions": rows(5.0)}
+    series = queries.series(PRESET, (sampling, resources), 15.0, None, second)
     assert series.histograms == {"p95": rows(1.0)}
     assert series.completions == rows(5.0)
     assert series.scrape_seconds == 15.0

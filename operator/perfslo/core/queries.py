@@ -7,8 +7,9 @@ sampled, then, with windows that fit, what they say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Matcher as SpecMatcher
 from perfslo.core import scrape
@@ -26,6 +27,9 @@ MEMORY = "container_memory_working_set_bytes"
 HOUSEKEEPING_SECONDS = 10.0
 """The kubelet's cAdvisor looks at a container about this often: more frequent scrapes repeat the same numbers."""
 
+REMEMBERED = 1024
+"""Different subjects whose queries are not built anew each cycle; thousands of SLOs commonly have a few."""
+
 _SAMPLING, _RESOURCE_SAMPLING = "sampling", "resource-sampling"
 _COMPLETIONS, _REQUESTS, _IN_FLIGHT = "completions", "requests", "in-flight"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
@@ -42,12 +46,16 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One SLO with all that its queries are made of."""
+    """What an SLO's queries are made of, apart from its namespace and workload."""
 
-    wanted: Wanted
-    preset: Preset
-    source_matchers: tuple[Matcher, ...] = ()
+    source: str
+    source_matchers: tuple[Matcher, ...]
     """What the administrator puts on every selector of the source."""
+    preset: Preset
+    matchers: tuple[Matcher, ...]
+    """Of the SLO, for its own series."""
+    objectives: tuple[tuple[str, tuple[Matcher, ...]], ...]
+    """Each latency objective's name and its own matchers."""
 
 
 Asks = Mapping[str, Ask]
@@ -55,12 +63,27 @@ Asks = Mapping[str, Ask]
 Answers = Mapping[str, Answer]
 
 
+def subject(wanted: Wanted, preset: Preset, source_matchers: tuple[Matcher, ...] = ()) -> Subject:
+    """What this SLO's queries are made of."""
+    return Subject(
+        source=wanted.source,
+        source_matchers=source_matchers,
+        preset=preset,
+        matchers=_matchers(wanted.spec.metrics.matchers),
+        objectives=tuple(
+            (objective.name, _matchers(objective.latency.matchers))
+            for objective in wanted.spec.objectives
+            if objective.latency
+        ),
+    )
+
+
+@lru_cache(REMEMBERED)
 def sampling_asks(subject: Subject) -> Asks:
     """The first round: how the series are sampled."""
-    source = subject.wanted.source
     return {
-        _SAMPLING: Ask(source, _sampling(_requests(subject))),
-        _RESOURCE_SAMPLING: Ask(source, _sampling(_resource(subject, CPU))),
+        _SAMPLING: Ask(subject.source, _sampling(_requests(subject))),
+        _RESOURCE_SAMPLING: Ask(subject.source, _sampling(_resource(subject, CPU))),
     }
 
 
@@ -69,6 +92,7 @@ def sampling(answers: Answers) -> tuple[Sampling | Missing, Sampling | Missing]:
     return _sampling_of(answers[_SAMPLING]), _sampling_of(answers[_RESOURCE_SAMPLING])
 
 
+@lru_cache(REMEMBERED)
 def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_seconds: float | None) -> Asks:
     """The second round: what the series say; nothing about those that do not exist (None)."""
     asks: dict[str, Query] = {}
@@ -80,17 +104,16 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
         asks[_REQUESTS] = _increase(requests, scale.window_seconds, mark=mark)
         if preset.in_flight:
             asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight)
-        for objective in subject.wanted.spec.latency_objectives:
-            own = objective.latency.matchers if objective.latency else ()
+        for name, own in subject.objectives:
             buckets = replace(_requests(subject, own), metric=f"{preset.histogram}_bucket", keep=("le",))
-            asks[_LATENCY + objective.name] = _increase(buckets, scale.window_seconds)
+            asks[_LATENCY + name] = _increase(buckets, scale.window_seconds)
     if resource_scrape_seconds is not None:
         window = resource_window_seconds(resource_scrape_seconds)
         asks[_CPU] = _increase(_resource(subject, CPU), window)
         asks[_PERIODS] = _increase(_resource(subject, CFS_PERIODS), window)
         asks[_THROTTLED] = _increase(_resource(subject, CFS_THROTTLED_PERIODS), window)
         asks[_MEMORY] = _resource(subject, MEMORY)
-    return {name: Ask(subject.wanted.source, query) for name, query in asks.items()}
+    return {name: Ask(subject.source, query) for name, query in asks.items()}
 
 
 def resource_window_seconds(scrape_seconds: float) -> float:
@@ -99,14 +122,14 @@ def resource_window_seconds(scrape_seconds: float) -> float:
 
 
 def series(
-    subject: Subject,
-    first: Answers,
-    second: Answers,
+    preset: Preset,
+    found: tuple[Sampling | Missing, Sampling | Missing],
     scrape_seconds: float | None,
     resource_scrape_seconds: float | None,
+    second: Answers,
 ) -> Series:
     """Both rounds' answers together."""
-    requests, resources = sampling(first)
+    requests, resources = found
     every = scrape_seconds or scrape.DEFAULT_SECONDS
     resource_every = resource_scrape_seconds or scrape.DEFAULT_SECONDS
     return Series(
@@ -115,10 +138,10 @@ def series(
         histograms={
             name.removeprefix(_LATENCY): answer for name, answer in second.items() if name.startswith(_LATENCY)
         },
-        scale_to_seconds=subject.preset.scale_to_seconds,
+        scale_to_seconds=preset.scale_to_seconds,
         completions=second.get(_COMPLETIONS, ()),
         requests=second.get(_REQUESTS, ()),
-        tells_failed=subject.preset.failed is not None,
+        tells_failed=preset.failed is not None,
         in_flight=second.get(_IN_FLIGHT, ()),
         resource_sampling=resources,
         resource_scrape_seconds=resource_every,
@@ -151,16 +174,15 @@ def namespace_label(query: Query | Together) -> str:
     return query.namespace_label if isinstance(query, Query) else query.parts[0][1].namespace_label
 
 
-def _matchers(subject: Subject, *own: Sequence[SpecMatcher]) -> tuple[Matcher, ...]:
-    written = {Matcher(matcher.label, matcher.op, matcher.value) for matchers in own for matcher in matchers}
-    return tuple(sorted({*subject.source_matchers, *written}))
+def _matchers(written: Iterable[SpecMatcher]) -> tuple[Matcher, ...]:
+    return tuple(sorted({Matcher(matcher.label, matcher.op, matcher.value) for matcher in written}))
 
 
-def _requests(subject: Subject, own: Sequence[SpecMatcher] = ()) -> Query:
+def _requests(subject: Subject, own: tuple[Matcher, ...] = ()) -> Query:
     preset = subject.preset
     return Query(
         metric=f"{preset.histogram}_count",
-        matchers=_matchers(subject, subject.wanted.spec.metrics.matchers, own),
+        matchers=tuple(sorted({*subject.source_matchers, *subject.matchers, *own})),
         namespace_label=preset.namespace_label,
         pod_label=preset.pod_label,
     )
@@ -168,7 +190,7 @@ def _requests(subject: Subject, own: Sequence[SpecMatcher] = ()) -> Query:
 
 def _resource(subject: Subject, metric: str) -> Query:
     containers = Matcher("container", "!=", "")  # without a name: the sums of whole pods and cgroups
-    return Query(metric=metric, matchers=(*_matchers(subject), containers))
+    return Query(metric=metric, matchers=(*subject.source_matchers, containers))
 
 
 def _increase(query: Query, window_seconds: float, mark: Mark | None = None) -> Query:

@@ -19,6 +19,7 @@ from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
 from perfslo.core.queries import Answers, Ask, Asks, Subject, Table
+from perfslo.core.scrape import Sampling
 from perfslo.edges.prometheus.client import Client
 from perfslo.errors import QueryRejected, SourceError
 from perfslo.settings import Source
@@ -87,22 +88,24 @@ class Sources:
         """The series of each SLO, by its key. Trouble is in the values; none is raised."""
         for state in self._states.values():
             state.problem = None
-        known = {one.key: self._subject(one) for one in wanted}
-        subjects = [subject for subject in known.values() if isinstance(subject, Subject)]
-        sampling_answers = await self._round({s.wanted.key: (s, queries.sampling_asks(s)) for s in subjects})
-        self._intervals = {key: self._found(key, answers) for key, answers in sampling_answers.items()}
-        value_answers = await self._round(
-            {s.wanted.key: (s, queries.value_asks(s, *self._intervals[s.wanted.key])) for s in subjects}
+        series = {one.key: missing(problem) for one in wanted if (problem := self._misconfigured(one))}
+        asking = [(one, self._subject(one)) for one in wanted if one.key not in series]
+        first = await self._round([(one, queries.sampling_asks(subject)) for one, subject in asking])
+        found = {key: queries.sampling(answers) for key, answers in first.items()}
+        self._intervals = {key: self._interval(key, samplings) for key, samplings in found.items()}
+        second = await self._round(
+            [(one, queries.value_asks(subject, *self._intervals[one.key])) for one, subject in asking]
         )
-        for name in {subject.wanted.source for subject in subjects}:
-            state = self._states[name]
+        for state in (self._states[name] for name in {one.source for one, _ in asking}):
             state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
-        return {
-            key: subject
-            if isinstance(subject, Series)
-            else self._series(subject, sampling_answers[key], value_answers[key])
-            for key, subject in known.items()
-        }
+        for one, subject in asking:
+            if problem := self._states[one.source].problem:
+                series[one.key] = missing(problem, common=True)
+            else:
+                series[one.key] = queries.series(
+                    subject.preset, found[one.key], *self._intervals[one.key], second[one.key]
+                )
+        return series
 
     async def close(self) -> None:
         """Ask no more; queries in flight end by their own deadline."""
@@ -110,44 +113,35 @@ class Sources:
         for state in self._states.values():
             state.client.close()
 
-    def _subject(self, wanted: Wanted) -> Subject | Series:
-        source, preset = self._settings.get(wanted.source), self._presets.get(wanted.preset)
+    def _misconfigured(self, wanted: Wanted) -> Missing | None:
+        source = self._settings.get(wanted.source)
         if source is None:
-            return missing(
-                Missing("SourceNotDefined", f"no source {wanted.source!r}; defined are: {_names(self._settings)}")
-            )
+            return Missing("SourceNotDefined", f"no source {wanted.source!r}; defined are: {_names(self._settings)}")
         if source.namespaces and wanted.namespace not in source.namespaces:
-            return missing(
-                Missing("SourceNotAllowed", f"the source {wanted.source!r} may not be used in this namespace")
-            )
-        if preset is None:
-            return missing(
-                Missing("PresetNotDefined", f"no preset {wanted.preset!r}; defined are: {_names(self._presets)}")
-            )
-        return Subject(wanted, preset, self._matchers[wanted.source])
+            return Missing("SourceNotAllowed", f"the source {wanted.source!r} may not be used in this namespace")
+        if wanted.preset not in self._presets:
+            return Missing("PresetNotDefined", f"no preset {wanted.preset!r}; defined are: {_names(self._presets)}")
+        return None
 
-    def _found(self, key: str, answers: Answers) -> tuple[float | None, float | None]:
-        previous = self._intervals.get(key, (None, None))
-        one, other = (
-            scrape.interval(found, before) if isinstance(found, scrape.Sampling) else None
-            for found, before in zip(queries.sampling(answers), previous, strict=True)
+    def _subject(self, wanted: Wanted) -> Subject:
+        return queries.subject(wanted, self._presets[wanted.preset], self._matchers[wanted.source])
+
+    def _interval(self, key: str, samplings: Iterable[Sampling | Missing]) -> tuple[float | None, float | None]:
+        before = self._intervals.get(key, (None, None))
+        requests, resources = (
+            scrape.interval(found, previous) if isinstance(found, Sampling) else None
+            for found, previous in zip(samplings, before, strict=True)
         )
-        return one, other
+        return requests, resources
 
-    def _series(self, subject: Subject, first: Answers, second: Answers) -> Series:
-        if problem := self._states[subject.wanted.source].problem:
-            return missing(problem, common=True)
-        return queries.series(subject, first, second, *self._intervals[subject.wanted.key])
-
-    async def _round(self, asks: Mapping[str, tuple[Subject, Asks]]) -> Mapping[str, Answers]:
+    async def _round(self, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
         namespaces: dict[Ask, set[str]] = {}
-        for subject, own in asks.values():
-            for ask in own.values():
-                namespaces.setdefault(ask, set()).add(subject.wanted.namespace)
+        for wanted, asks in asking:
+            for ask in asks.values():
+                namespaces.setdefault(ask, set()).add(wanted.namespace)
         tables = await self._ask_all(namespaces)
         return {
-            key: {name: _answer(tables[ask], subject.wanted) for name, ask in own.items()}
-            for key, (subject, own) in asks.items()
+            wanted.key: {name: _answer(tables[ask], wanted) for name, ask in asks.items()} for wanted, asks in asking
         }
 
     async def _ask_all(self, namespaces: Mapping[Ask, set[str]]) -> Mapping[Ask, Table | Missing]:
