@@ -20,7 +20,9 @@ import requests
 def prometheus(directory: Path, scrape_configs: Sequence[Mapping[str, Any]], interval: str = "1s") -> Iterator[str]:
     """Starts Prometheus with these jobs and yields its address once it is ready."""
     if not (binary := shutil.which("prometheus")):
-        pytest.fail("these tests need the program `prometheus` (2.x or later) in PATH: apt-get install prometheus")
+        pytest.fail(
+            "these tests need the program `prometheus` (2.x or later) in PATH: `make test-cluster K=prometheus`"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": scrape_configs}
     (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML

@@ -23,6 +23,8 @@ from perfslo.settings import Matcher, Source
 from tests.edges.exporter import Container, Exporter, Page, Service
 from tests.edges.prometheus_process import prometheus
 
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+
 PATIENCE_SECONDS = 30
 POD = "{}-5d4f8c7b9c-x2k4j"
 CONSTANT = """# TYPE http_server_request_duration_seconds histogram
