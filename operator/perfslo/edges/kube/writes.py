@@ -42,7 +42,8 @@ class Writer:
     """Sends writes while this process leads, and says so in the log.
 
     `fence` raises NotLeading when nothing may be written (Elector.fence). `timeout_seconds` is what the lease leaves
-    between its renew deadline and its end: a write that takes longer could land under the next leader.
+    between its renew deadline and its end: a write that takes longer could land under the next leader. What is left is
+    a process frozen in the moment between fence and socket: what it then sends is guarded by what it was planned on.
     """
 
     def __init__(self, api: Api, fence: Callable[[], None], *, timeout_seconds: float) -> None:
