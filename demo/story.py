@@ -6,6 +6,7 @@ python -m demo.story down    remove every trace of it
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from typing import Any
@@ -19,7 +20,9 @@ from demo.load.rates import Segment
 from perfslo.api.v1alpha1 import PerformanceSLO
 
 RATES = ROOT / "demo" / "load" / "rates" / "story.csv"
-TICK_SECONDS = 5
+LOOK_SECONDS = 3
+QUIET_SECONDS = 15
+"""A line of the table at least this often; more often when load, replicas or state change."""
 
 PLAN = """\
 This demonstration
@@ -28,6 +31,16 @@ This demonstration
   - creates in it the namespaces {namespaces}, Prometheus' ClusterRole and perfslo's CRDs,
   - runs a web service under load for {minutes:g} minutes, and judges what happened.
 `make demo-down` removes all of it."""
+
+
+@dataclasses.dataclass
+class Seen:
+    """What was seen so far, and what was told of it."""
+
+    replicas: list[Sample] = dataclasses.field(default_factory=list)
+    decisions: dict[str, str] = dataclasses.field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    told_second: float = 0.0
 
 
 def tell() -> bool:
@@ -73,15 +86,14 @@ def _watch(cluster: Cluster, slo: PerformanceSLO, segments: list[Segment]) -> Ev
     """Sends the load, prints the table while it lasts, and returns what was seen."""
     latency = slo.spec.primary_latency
     stage.start_load(cluster, RATES.read_text(), latency.threshold_seconds * 1000)
-    replicas: list[Sample] = []
-    decisions: dict[str, str] = {}
+    seen = Seen()
     with Follower(cluster.kubectl_command("logs", f"--namespace={stage.SHOP}", "--follow", "load")) as load:
         load.wait_for_line()
         ui.table_head()
         while not load.summary:
             load.check()
-            _tell_tick(cluster, load, replicas, decisions)
-            time.sleep(TICK_SECONDS)
+            _look(cluster, load, seen)
+            time.sleep(LOOK_SECONDS)
     start, end = int(load.summary["start_unix"]), segments[-1].end_seconds
     edge = prometheus.first_edge(cluster, stage.MONITORING, stage.SHOP, latency.threshold_seconds)
     ui.say(f"\n  Prometheus is judged at {edge:g} s, its first bucket edge that is not below {latency.threshold}.")
@@ -103,19 +115,23 @@ def _watch(cluster: Cluster, slo: PerformanceSLO, segments: list[Segment]) -> Ev
             end=start + end,
             scrape_seconds=stage.SCRAPE_SECONDS,
         ),
-        replicas=replicas,
-        reasons=list(decisions.values()),
+        replicas=seen.replicas,
+        reasons=list(seen.decisions.values()),
     )
 
 
-def _tell_tick(cluster: Cluster, load: Follower, replicas: list[Sample], decisions: dict[str, str]) -> None:
-    """One line of the table, and what the operator has newly decided."""
+def _look(cluster: Cluster, load: Follower, seen: Seen) -> None:
+    """A line of the table when something changed or it is time for one, and what the operator has newly decided."""
     names = (f"deployment/{stage.SERVICE}", f"performanceslo/{stage.SERVICE}")
     deployment, slo = cluster.get(*names, f"--namespace={stage.SHOP}")["items"]
     second = time.time() - load.start_unix
-    replicas.append(Sample(second, deployment["spec"]["replicas"]))
-    ui.row(_cells(second, load.latest, deployment, slo.get("status", {}).get("summary", {})))
-    for why in _news(slo.get("status", {}), decisions):
+    seen.replicas.append(Sample(second, deployment["spec"]["replicas"]))
+    cells = _cells(second, load.latest, deployment, slo.get("status", {}).get("summary", {}))
+    what = (cells[1], *cells[5:])
+    if what != seen.told or second >= seen.told_second + QUIET_SECONDS:
+        ui.row(cells)
+        seen.told, seen.told_second = what, second
+    for why in _news(slo.get("status", {}), seen.decisions):
         ui.aside("perfslo", why)
 
 

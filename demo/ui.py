@@ -19,7 +19,7 @@ COLUMNS = (
     ("ready", 7),
     ("wanted", 8),
     ("state", 16),
-    ("bottleneck", 12),
+    ("bottleneck", 20),
 )
 INDENT = " " * 8
 
