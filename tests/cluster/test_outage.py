@@ -2,7 +2,11 @@
 
 import time
 
+import pytest
+
 from tests.cluster.stage import LONG, Stage
+
+pytestmark = pytest.mark.cluster
 
 CALM, RISEN, FALLEN = 12, 40, 8
 """Requests a second: 12 needs 2 pods or so, 40 needs more, 8 makes a scale-down due."""
