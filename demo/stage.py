@@ -86,13 +86,20 @@ def remove() -> None:
     if OPERATOR in owned:
         with ui.step("perfslo"):
             cluster.helm("uninstall", "perfslo", f"--namespace={OPERATOR}", "--ignore-not-found", "--wait")
-            cluster.kubectl("delete", "customresourcedefinitions", *CRDS, "--ignore-not-found")
+            _delete_crds_unless_used(cluster)
     if owned:
         with ui.step("its namespaces"):
             cluster.kubectl(
                 "delete", "clusterrole,clusterrolebinding", f"{MONITORING}-prometheus", "--ignore-not-found"
             )
             cluster.kubectl("delete", "namespaces", *owned)
+
+
+def _delete_crds_unless_used(cluster: Cluster) -> None:
+    """With the CRDs all their objects would go: those of others are never ours to delete."""
+    promises = cluster.get(CRDS[0], "--all-namespaces")["items"]
+    if all(promise["metadata"]["namespace"] == SHOP for promise in promises):
+        cluster.kubectl("delete", "customresourcedefinitions", *CRDS, "--ignore-not-found")
 
 
 def _refuse_foreign_perfslo(cluster: Cluster) -> None:
