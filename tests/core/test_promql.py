@@ -181,6 +181,14 @@ def test_chunks_hold_every_namespace_and_are_short(namespaces: list[str], togeth
         assert sorted(asked) == sorted(namespaces)
 
 
+def test_long_names_make_more_chunks_not_longer_ones() -> None:
+    namespaces = [f"team-{number:050}" for number in range(40)]
+    chunks = texts(Together((("a", BUCKETS), ("b", FAILED))), namespaces)
+    assert 1 < len(chunks) <= promql.MAX_CHUNKS
+    assert all(len(chunk) <= promql.MAX_QUERY_CHARACTERS for chunk in chunks)
+    assert all(sum(name in chunk for chunk in chunks) == 1 for name in namespaces)
+
+
 def test_a_whole_cluster_is_asked_at_once() -> None:
     (text,) = texts(BUCKETS, [f"team-{number:05}" for number in range(5000)])
     assert selectors(text) == [("http_bucket", [("code", "!~", "4.."), ("namespace", "!=", "")])]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from perfslo.core.scrape import WINDOWS_SECONDS, Sampling, interval
+from perfslo.core.scrape import WINDOWS_SECONDS, Rhythm, Sampling, follow, interval
 from perfslo.core.timescale import STALE_SCRAPES
 
 NOW = 10_000.0
@@ -77,10 +77,24 @@ def test_samples_that_stop_do_not_look_like_a_longer_interval(every: float) -> N
 @pytest.mark.parametrize(("before", "after"), [(15, 60), (60, 15), (30, 5), (5, 30)])
 def test_a_changed_interval_is_found(before: float, after: float) -> None:
     times = [scrapes(before, NOW - 1000, NOW, 4) + scrapes(after, NOW, NOW + 1000, 5)]
-    found: float | None = None
-    for second in range(-100, 400, 15):
-        found = interval(sampling(times, NOW + second), found)
-    assert found == after
+    found: Rhythm | None = None
+    for second in range(-100, 900, 15):
+        found = follow(found, sampling(times, NOW + second), second)
+    assert found == Rhythm(after)
+
+
+def test_the_last_minute_outweighs_the_four_before() -> None:
+    assert interval(Sampling(5.0, (1.0, 1.0, 17.0), existed_before=True), 15.0) == 60
+
+
+@pytest.mark.parametrize("gap", [30, 60, 120, 180, 280])
+@pytest.mark.parametrize("cycle", [5, 15])
+def test_a_gap_is_not_a_longer_interval(gap: float, cycle: int) -> None:
+    times = [scrapes(15, NOW - 1000, NOW, 4) + scrapes(15, NOW + gap, NOW + 1000, 5)]
+    found: Rhythm | None = None
+    for second in range(-100, 500, cycle):
+        found = follow(found, sampling(times, NOW + second), second)
+        assert found.seconds == 15
 
 
 def test_a_lost_scrape_changes_nothing() -> None:

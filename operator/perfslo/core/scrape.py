@@ -1,11 +1,11 @@
 """How often a workload is scraped, found from how many samples there are.
 
 With samples every I seconds, a window of D seconds that was covered whole holds n of them with
-(n - 1) I <= D < (n + 1) I. A window that a young series covers in part still gives the upper bound. A window was covered
-whole when there are more samples before it.
+(n - 1) I <= D < (n + 1) I. A window that a young series covers in part still gives the upper bound. A window was
+covered whole when there are more samples before it.
 
-Samples that stop coming must grow stale, not look like a longer interval: while one is overdue, windows are taken to end
-with the newest sample instead of now. The same holds as long as nothing was found before.
+Samples that stop coming must grow stale, not look like a longer interval: while one is overdue, windows are taken to
+end with the newest sample instead of now. The same holds as long as nothing was found before.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ COMMON_SECONDS = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 120.0)
 """What people write. Found intervals are taken for these where they may be: workloads with equal ones share queries."""
 OVERDUE = 1.05
 """Intervals after which the next sample is late."""
+PATIENCE = 1.25
+"""Lengths of a window after which a gap must have left it."""
 _NOISE = 1.02
 """Scrapes are jittered by some milliseconds, and late by more under load."""
 
@@ -35,6 +37,32 @@ class Sampling:
     """How many are in each of WINDOWS_SECONDS."""
     existed_before: bool = False
     """Whether the series existed at the beginning of the longest window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """The scrape interval as it is remembered from cycle to cycle."""
+
+    seconds: float
+    longer_since: float | None = None
+    """When the samples began to look further apart than that."""
+
+
+def follow(known: Rhythm | None, sampling: Sampling, now: float) -> Rhythm:
+    """What is remembered next; `now` is any clock in seconds.
+
+    A shorter interval is believed at once, a longer one when a gap can no longer explain it (the server was away: its
+    windows then hold few samples too). Meanwhile the series are stale if it is real, which is safe.
+    """
+    if known is None:
+        return Rhythm(interval(sampling))
+    found = interval(sampling, known.seconds)
+    since = known.longer_since if known.longer_since is not None else now
+    _, minute, longest = WINDOWS_SECONDS
+    window = minute if _bounds(minute, sampling.counts[1])[0] > known.seconds else longest
+    if found <= known.seconds or now - since >= PATIENCE * window:
+        return Rhythm(found)
+    return Rhythm(known.seconds, since)
 
 
 def interval(sampling: Sampling, previous: float | None = None) -> float:

@@ -19,7 +19,7 @@ from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
 from perfslo.core.queries import Answers, Ask, Asks, Subject, Table
-from perfslo.core.scrape import Sampling
+from perfslo.core.scrape import Rhythm, Sampling
 from perfslo.edges.prometheus.client import Client
 from perfslo.errors import QueryRejected, SourceError
 from perfslo.settings import Source
@@ -72,7 +72,7 @@ class Sources:
         }
         self._states = {name: _State(Client(source)) for name, source in sources.items()}
         self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="prometheus")
-        self._intervals: dict[str, tuple[float | None, float | None]] = {}
+        self._rhythms: dict[str, tuple[Rhythm | None, Rhythm | None]] = {}
 
     @property
     def stats(self) -> Mapping[str, Stats]:
@@ -92,19 +92,16 @@ class Sources:
         asking = [(one, self._subject(one)) for one in wanted if one.key not in series]
         first = await self._round([(one, queries.sampling_asks(subject)) for one, subject in asking])
         found = {key: queries.sampling(answers) for key, answers in first.items()}
-        self._intervals = {key: self._interval(key, samplings) for key, samplings in found.items()}
-        second = await self._round(
-            [(one, queries.value_asks(subject, *self._intervals[one.key])) for one, subject in asking]
-        )
+        self._rhythms = {key: self._follow(key, samplings) for key, samplings in found.items()}
+        intervals = {key: self._intervals(key, samplings) for key, samplings in found.items()}
+        second = await self._round([(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking])
         for state in (self._states[name] for name in {one.source for one, _ in asking}):
             state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
         for one, subject in asking:
             if problem := self._states[one.source].problem:
                 series[one.key] = missing(problem, common=True)
             else:
-                series[one.key] = queries.series(
-                    subject.preset, found[one.key], *self._intervals[one.key], second[one.key]
-                )
+                series[one.key] = queries.series(subject.preset, found[one.key], *intervals[one.key], second[one.key])
         return series
 
     async def close(self) -> None:
@@ -126,11 +123,18 @@ class Sources:
     def _subject(self, wanted: Wanted) -> Subject:
         return queries.subject(wanted, self._presets[wanted.preset], self._matchers[wanted.source])
 
-    def _interval(self, key: str, samplings: Iterable[Sampling | Missing]) -> tuple[float | None, float | None]:
-        before = self._intervals.get(key, (None, None))
+    def _follow(self, key: str, samplings: Iterable[Sampling | Missing]) -> tuple[Rhythm | None, Rhythm | None]:
+        now = time.monotonic()
         requests, resources = (
-            scrape.interval(found, previous) if isinstance(found, Sampling) else None
-            for found, previous in zip(samplings, before, strict=True)
+            scrape.follow(known, sampling, now) if isinstance(sampling, Sampling) else known
+            for sampling, known in zip(samplings, self._rhythms.get(key, (None, None)), strict=True)
+        )
+        return requests, resources
+
+    def _intervals(self, key: str, samplings: Iterable[Sampling | Missing]) -> tuple[float | None, float | None]:
+        requests, resources = (
+            rhythm.seconds if rhythm and isinstance(sampling, Sampling) else None
+            for sampling, rhythm in zip(samplings, self._rhythms[key], strict=True)
         )
         return requests, resources
 
