@@ -19,7 +19,7 @@ from perfslo.errors import ApiError, ConfigurationError
 log = structlog.get_logger(__name__)
 
 MASS = 3
-"""This many restores at once, and more than half of all claims, are not somebody tidying up."""
+"""This many to restore within one grace period, and more than half of all claims, are not somebody tidying up."""
 
 
 class Caretaker:
@@ -28,8 +28,8 @@ class Caretaker:
         self._actuator = actuator
         self._grace_seconds = grace_seconds
         self._orphaned_since: dict[str, float] = {}
-        self.held = 0
-        """Claims whose restoring is held back because too many came at once."""
+        self._held: frozenset[str] = frozenset()
+        """Claims that vanished in a mass: kept until adopted, or released by hand."""
 
     async def look_round(self, slos: Iterable[SLO], now: float) -> None:
         """Adopt or release each claim that has had no SLO behind it for the grace period. `now` is monotonic.
@@ -46,22 +46,22 @@ class Caretaker:
                 await self._attempt(claim, self._hand_over(claim, heir, living))
         orphans = [claim for claim in orphans if _claim_key(claim) not in heirs]
         due = [claim for claim in orphans if now - self._orphaned_since[_uid(claim)] >= self._grace_seconds]
-        for claim in self._braked(due):
-            await self._attempt(claim, self._release(claim, living))
+        self._brake(orphans)
+        for claim in due:
+            if _uid(claim) not in self._held:
+                await self._attempt(claim, self._release(claim, living))
 
-    def _braked(self, due: list[LeverClaim]) -> list[LeverClaim]:
-        restoring = [claim for claim in due if claim.spec.on_delete == "Restore"]
-        if len(restoring) >= MASS and len(restoring) * 2 > len(list(self._claims)):
-            if self.held != len(restoring):
-                log.warning(
-                    "many SLOs vanished at once: their levers stay where they are",
-                    claims=len(restoring),
-                    fix="perfslo release --all puts them back if that was meant",
-                )
-            self.held = len(restoring)
-            return [claim for claim in due if claim.spec.on_delete != "Restore"]
-        self.held = 0
-        return due
+    def _brake(self, orphans: list[LeverClaim]) -> None:
+        """Hold what would be restored in a mass, and go on holding what is left of it when others were adopted."""
+        restoring = frozenset(_uid(claim) for claim in orphans if claim.spec.on_delete == "Restore")
+        is_mass = len(restoring) >= MASS and len(restoring) * 2 > len(list(self._claims))
+        if is_mass and not restoring <= self._held:
+            log.warning(
+                "many SLOs vanished at once: their levers stay where they are",
+                claims=len(restoring),
+                fix="apply the SLOs again to go on, or run perfslo release --all to put their levers back",
+            )
+        self._held = restoring if is_mass else self._held & restoring
 
     async def _hand_over(self, claim: LeverClaim, heir: SLO, living: dict[str, SLO]) -> None:
         if heir.spec and await self._is_abandoned(claim, living):
