@@ -113,11 +113,15 @@ class Sources:
     def _misconfigured(self, wanted: Wanted) -> Missing | None:
         source = self._settings.get(wanted.source)
         if source is None:
-            return Missing("SourceNotDefined", f"no source {wanted.source!r}; defined are: {_names(self._settings)}")
+            return Missing("SourceNotDefined", _unknown("source", wanted.source, self._settings))
         if source.namespaces and wanted.namespace not in source.namespaces:
-            return Missing("SourceNotAllowed", f"the source {wanted.source!r} may not be used in this namespace")
+            return Missing(
+                "SourceNotAllowed",
+                f"the source {wanted.source!r} may not be used in namespace {wanted.namespace}: name another in "
+                "spec.metrics.source, or ask the administrator to add the namespace to the source",
+            )
         if wanted.preset not in self._presets:
-            return Missing("PresetNotDefined", f"no preset {wanted.preset!r}; defined are: {_names(self._presets)}")
+            return Missing("PresetNotDefined", _unknown("preset", wanted.preset, self._presets))
         return None
 
     def _subject(self, wanted: Wanted) -> Subject:
@@ -213,5 +217,9 @@ def _answer(table: Table | Missing, wanted: Wanted) -> Answer:
     return table if isinstance(table, Missing) else table.of(wanted)
 
 
-def _names(defined: Iterable[str]) -> str:
-    return ", ".join(sorted(defined)) or "none"
+def _unknown(what: str, name: str, defined: Iterable[str]) -> str:
+    names = ", ".join(sorted(defined)) or "none"
+    return (
+        f"no {what} {name!r} is defined (defined: {names}): name one of these in spec.metrics.{what}, "
+        "or ask the administrator to define it"
+    )
