@@ -38,6 +38,8 @@ GOOD_SHARE = 0.6
 """Of the allowance: below it a load is proven to be carried."""
 SPARED_SHARE = 0.2
 """Of the allowance: below it one pod less may be tried."""
+BAD_SHARE = 2.0
+"""Of the allowance: above it a load is known to be too much."""
 GOOD_REQUESTS = 400.0
 """The 90 % interval of a 5 % share is then +/- 1.8 points."""
 MARGIN = 1.1
@@ -55,7 +57,6 @@ HALF_LIFE_WINDOWS = 30.0
 ALARM_WINDOWS = 1.25
 """Surprise, in whole windows, after which the service counts as changed: one odd window is not enough."""
 KEPT_AFTER_CHANGE = 0.1
-CHANGED_FACTOR = 0.85
 NEW_VERSION_FACTOR = 0.9
 """Releases drift, and rarely for the better; the new version starts a little below the old one."""
 MAX_BINS = 16
@@ -131,7 +132,7 @@ def select(capacities: tuple[Capacity, ...], version: str) -> Capacity:
         return Capacity(version)
     before = capacities[0]
     curves = {
-        key: Curve(hint=hint, low=hint * CHANGED_FACTOR, median=hint)
+        key: Curve(hint=hint, low=hint * NEW_VERSION_FACTOR, median=hint)
         for key, curve in before.curves.items()
         if curve.median and (hint := curve.median * NEW_VERSION_FACTOR)
     }
@@ -156,13 +157,12 @@ def learn(capacity: Capacity, key: str, allowed: float, window: Window) -> tuple
     curve = _surprised(capacity.curves.get(key, Curve()), allowed, window)
     worse = curve.worse > ALARM_WINDOWS
     if worse or curve.better > ALARM_WINDOWS:
-        hint = curve.median * (CHANGED_FACTOR if worse else 1.0) if curve.median else None
-        curve = Curve(bins=_scaled(curve.bins, KEPT_AFTER_CHANGE), hint=hint)
+        curve = _forgotten(curve, allowed, window)
         capacity = replace(capacity, ceiling=None, ceiling_settled=False)
     if capacity.ceiling is not None and window.slow <= GOOD_SHARE * allowed * window.requests:
         capacity = replace(capacity, ceiling=max(capacity.ceiling, window.load))
     remembered = _scaled(curve.bins, 0.5 ** (window.new / HALF_LIFE_WINDOWS))
-    curve = fit(replace(curve, bins=_add(remembered, window)), allowed, capacity)
+    curve = fit(replace(curve, bins=_consistent(_add(remembered, window), allowed)), allowed, capacity)
     return replace(capacity, curves={**capacity.curves, key: curve}), worse
 
 
@@ -261,6 +261,20 @@ def _surprised(curve: Curve, allowed: float, window: Window) -> Curve:
         worse=max(0.0, curve.worse + window.new * max(-1.0, min(1.0, worse))),
         better=max(0.0, curve.better + window.new * max(-1.0, better)),
     )
+
+
+def _forgotten(curve: Curve, allowed: float, window: Window) -> Curve:
+    """A little of the evidence of lower loads, as the service is another one now; higher loads tell nothing of it."""
+    below = tuple(b for b in curve.bins if b.load < window.load)
+    hint = carried(window.load, window.slow / window.requests, allowed)
+    return Curve(bins=_scaled(below, KEPT_AFTER_CHANGE), hint=hint)
+
+
+def _consistent(bins: tuple[Bin, ...], allowed: float) -> tuple[Bin, ...]:
+    """Without good evidence of more load than is known to be too much: it is older than what contradicts it."""
+    bad = (b.load for b in bins if b.requests >= GOOD_REQUESTS and b.slow > BAD_SHARE * allowed * b.requests)
+    limit = min(bad, default=math.inf)
+    return tuple(b for b in bins if b.load <= limit or b.slow > GOOD_SHARE * allowed * b.requests)
 
 
 def _scaled(bins: tuple[Bin, ...], factor: float) -> tuple[Bin, ...]:

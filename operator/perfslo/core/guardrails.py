@@ -17,6 +17,8 @@ PROOF_SHARE = 0.8
 """Of the allowance: what may be used, now and by the pessimistic prediction for the rest, when something is taken away."""
 RISEN = 1.1
 """A forecast this much higher than the one last ordered for is a new shortage."""
+ECHO = 1.3
+"""Right after a reduction the counts of the pods that left overlap those of the rest: so much more may be an echo."""
 
 Block = tuple[str, str]
 """Name of a limit, and why, as the end of a sentence that begins with "but"."""
@@ -150,11 +152,16 @@ def _no_more(memory: Memory, observation: Observation, plan: Plan) -> Block | No
     pods, now, order = observation.replicas, observation.time, memory.order
     if pods.pending and not pods.starting:
         return "PodsPending", f"{pods.pending} pods already find no node"
-    if order is None or order.wanted != pods.desired or order.wanted <= order.current:
+    if order is None or order.wanted != pods.desired:
         return None
-    if plan.numbers.get("demand", 0.0) > RISEN * order.demand:
+    demand, ago = plan.numbers.get("demand", 0.0), text.seconds(now - order.time)
+    if order.wanted < order.current:
+        echo = now - order.time < observation.scale.short_window_seconds and memory.breached_since is None
+        if echo and demand <= ECHO * order.demand:
+            return "JustRemoved", f"pods removed {ago} ago are still counted in the load"
         return None
-    ago = text.seconds(now - order.time)
+    if demand > RISEN * order.demand:
+        return None
     if pods.ready < order.wanted:
         missing, takes = order.wanted - pods.ready, text.seconds(replicas.startup_seconds(memory, observation))
         return "AlreadyOrdered", f"{missing} pods ordered {ago} ago are still starting (they take {takes})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
 from perfslo.core import capacity, objectives, text
@@ -11,6 +12,8 @@ from perfslo.core.model import Histogram, Observation
 
 IDLE_CONCURRENCY = 0.25
 """Requests that a pod works on at a time, on average: a quarter of one worker queues next to nothing."""
+REGRET_WINDOWS = 6.0
+"""Scale-down windows (20 minutes at 15 s) for which nothing is tried after a reduction had to be taken back."""
 BLIND_STEP = 3
 """Fewest pods that may be tried while the saturated throughput is unknown: fewer would each get half as much again."""
 
@@ -88,5 +91,14 @@ def _worth_trying(memory: Memory, observation: Observation, objective: Objective
         return None
     if load / pods > capacity.CLIFF_SHARE * known.ceiling if known.ceiling else pods < BLIND_STEP:
         return None
+    if _regretted(memory, observation):
+        return None
     spared = f"{text.rate(load / desired)}/s per pod leave nearly all of the allowance"
     return f"trying {pods} for {text.rate(load)}/s: {spared}"
+
+
+def _regretted(memory: Memory, observation: Observation) -> bool:
+    """Whether pods were added again after a reduction, not long ago."""
+    start = observation.time - REGRET_WINDOWS * observation.scale.down_window_seconds
+    recent = [event.change for event in memory.scale_events if event.time > start]
+    return any(before < 0 < after for before, after in pairwise(recent))

@@ -60,6 +60,8 @@ def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     most = max(outs, key=lambda need: need.replicas, default=None)
     if most and most.replicas > desired:
         return Proposal(most.replicas, _explained(spec, diagnosis, most), {**numbers, "capacity": most.capacity})
+    if "replicas:down" in diagnosis.forbidden:
+        return Proposal(desired, _resting(spec, diagnosis, load, most), numbers)
     fewest = proof.fewest(spec, memory, observation, load.peak)
     keep = max([_Need(fewest, ""), *_by_utilization(spec, observation)], key=lambda need: need.replicas)
     if keep.replicas < desired:
