@@ -8,6 +8,7 @@ from pathlib import Path
 
 import daemons
 import pytest
+from shell import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(60)"]
 
@@ -30,8 +31,7 @@ def test_a_started_process_runs_until_it_is_stopped(state: Path) -> None:
 
 def test_a_process_that_ends_by_itself_is_not_running_and_its_log_is_kept(state: Path) -> None:
     daemons.start("brief", [sys.executable, "-c", "print('my last words')"])
-    while daemons.running("brief"):
-        pass
+    wait_until("The end", lambda: not daemons.running("brief"), timeout_seconds=30)
     assert "my last words" in daemons.log_tail("brief")
 
 
