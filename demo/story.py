@@ -127,7 +127,7 @@ def _look(cluster: Cluster, load: Follower, seen: Seen) -> None:
     second = time.time() - load.start_unix
     seen.replicas.append(Sample(second, deployment["spec"]["replicas"]))
     cells = _cells(second, load.latest, deployment, slo.get("status", {}).get("summary", {}))
-    what = (cells[1], *cells[5:])
+    what = (cells[1], *cells[5:8])
     if what != seen.told or second >= seen.told_second + QUIET_SECONDS:
         ui.row(cells)
         seen.told, seen.told_second = what, second
