@@ -45,11 +45,11 @@ $(STAMP): requirements-dev.lock pyproject.toml
 
 .PHONY: demo
 demo: install ## A cluster, a service under load, and perfslo keeping its promise
-	$(BIN)/python demo/story.py
+	$(BIN)/python -m demo.story
 
 .PHONY: demo-down
-demo-down: ## Remove every trace of the demo
-	$(CLUSTER) down
+demo-down: install ## Remove every trace of the demo
+	$(BIN)/python -m demo.story down
 
 ##@ Check
 
