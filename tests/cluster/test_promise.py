@@ -81,7 +81,8 @@ def _play(stage: Stage, service: Service) -> list[str]:
 
     smallest = _smallest_that_holds(stage, service, peak)
     print(
-        f"{service.name}: {peak} replicas at {high:g}/s where {smallest} hold, then {final}; worst minute {worst:.1%} over"
+        f"{service.name}: {peak} replicas at {high:g}/s where {smallest} hold, "
+        f"then {final}; worst minute {worst:.1%} over"
     )
     if peak > 1.4 * smallest:
         problems.append(f"{peak} replicas, though {smallest} hold")
