@@ -235,11 +235,11 @@ def _desired(turn: Turn) -> str | None:
 
 
 def _decision(turn: Turn, previous: Decision | None) -> Decision | None:
-    """The newest decision that differs from the one before: a hold that goes on is not a new decision."""
+    """The newest decision. One that is only repeated, because it may not be carried out, is still the one before."""
     plan, change = turn.plan, turn.change
     if plan is None or change is None:
         return previous
-    return Decision(
+    decision = Decision(
         id=change.decision_id,
         time=text.timestamp(change.time),
         action="ScaleUp" if change.step.wanted > change.step.current else "ScaleDown",
@@ -253,25 +253,25 @@ def _decision(turn: Turn, previous: Decision | None) -> Decision | None:
         result=change.result.value,
         why=plan.why[:1024],
     )
+    return previous if previous and _repeats(decision, previous) else decision
 
 
 def _history(turn: Turn, previous: tuple[Decision, ...], newest: Decision | None) -> tuple[Decision, ...]:
-    """Newest first. A recommendation or refusal that is only repeated replaces the one before."""
+    """Newest first."""
     judged = tuple(
         entry.model_copy(update={"verdict": turn.verdict.outcome.value})
         if turn.verdict and entry.id == turn.verdict.decision_id
         else entry
         for entry in previous
     )
-    if turn.change is None or newest is None:
+    if newest is None or (judged and judged[0].id == newest.id):
         return judged
-    if judged and newest.result != ChangeResult.APPLIED.value and _same_but_for_time(judged[0], newest):
-        judged = judged[1:]
     return (newest, *judged)[:MAX_HISTORY]
 
 
-def _same_but_for_time(one: Decision, other: Decision) -> bool:
-    return (one.action, one.from_, one.to, one.result) == (other.action, other.from_, other.to, other.result)
+def _repeats(decision: Decision, before: Decision) -> bool:
+    unchanged = (decision.action, decision.from_, decision.to) == (before.action, before.from_, before.to)
+    return unchanged and decision.result == before.result != ChangeResult.APPLIED.value
 
 
 def _hourly(turn: Turn, replicas: int) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from pydantic import ValidationError
 
-from perfslo.api.v1alpha1 import Condition, Decision, PerformanceSLOStatus
+from perfslo.api.v1alpha1 import Condition, PerformanceSLOStatus
 from perfslo.core.model import JSON, ChangeResult
 from perfslo.core.status import report
 from perfslo.core.turn import Turn
@@ -125,7 +125,7 @@ def _state_changed(page: _Page) -> bool:
 
 
 def _events(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: PerformanceSLOStatus) -> Iterable[Event]:
-    if (decision := after.last_decision) and turn.change and _is_news(decision, before.last_decision):
+    if (decision := after.last_decision) and turn.change and decision != before.last_decision:
         yield Event(
             slo,
             reason=_REASONS.get(turn.change.result, decision.action),
@@ -148,13 +148,6 @@ def _events(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: Performan
 
 
 _REASONS = {ChangeResult.RECOMMENDED: "Recommended", ChangeResult.REFUSED: "WriteRefused"}
-
-
-def _is_news(decision: Decision, before: Decision | None) -> bool:
-    """A refusal or recommendation that is only repeated is not."""
-    if before is None or decision.result == ChangeResult.APPLIED.value:
-        return before is None or decision.id != before.id
-    return (decision.to, decision.result) != (before.to, before.result)
 
 
 def _is_telling(condition: Condition, before: Condition | None) -> bool:
