@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pytest
 
@@ -181,7 +181,9 @@ class Stage:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    def eventually(self, what: str, look: Callable[[], T], *, seconds: float = 90, pause: float = 1.0) -> T:
+    def eventually(
+        self, what: str, look: Callable[[], T | Literal[False] | None], *, seconds: float = 90, pause: float = 1.0
+    ) -> T:
         """The first true thing that `look` returns; fails with what was last seen and what the pods are doing."""
         deadline = time.monotonic() + seconds
         while True:
@@ -230,7 +232,8 @@ class Load:
     def over_ratio(self, start: int, end: int) -> float:
         """Share of the requests due in [start, end) seconds of the replay that failed or were too slow."""
         chosen = [line for line in self.seconds() if start <= line["t"] < end]
-        return sum(line["over"] for line in chosen) / max(1, sum(line["sent"] for line in chosen))
+        over: int = sum(line["over"] for line in chosen)
+        return over / max(1, sum(line["sent"] for line in chosen))
 
     def wait_until(self, second: int) -> None:
         self.stage.eventually(

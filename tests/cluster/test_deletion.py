@@ -14,6 +14,12 @@ FOUND, RAISED = 2, 4
 """Replicas that each target starts with, and minReplicas: the operator raises one to the other at once."""
 RESTORE = {"minReplicas": RAISED, "onDelete": {"replicas": "Restore"}}
 KEEP = {"minReplicas": RAISED}
+OF_THE_CHART = (
+    "get",
+    "all,configmap,role,rolebinding,sa",
+    "--selector=app.kubernetes.io/instance=perfslo",
+    "--output=name",
+)
 
 
 def test_an_slo_deleted_replaced_or_gone_while_nobody_looked(stage: Stage) -> None:
@@ -70,13 +76,7 @@ def test_all_vanish_at_once_then_the_chart_goes(stage: Stage) -> None:
     print(stage.helm("uninstall", "perfslo", "--wait", "--timeout=150s"))
     assert replicas(stage, *several, "kept") == [FOUND] * len(several) + [RAISED]
     assert claims(stage) == {}
-    left = stage.kubectl(
-        "get",
-        "all,configmap,role,rolebinding,serviceaccount",
-        "--selector=app.kubernetes.io/name=perfslo",
-        "--output=name",
-    )
-    assert left == ""
+    stage.eventually("nothing of the chart is left", lambda: not stage.kubectl(*OF_THE_CHART))
     assert stage.get("perfslo", "shop-0")["metadata"].get("finalizers", []) == []
     stage.kubectl("delete", "namespace", stage.namespace, "--timeout=60s")
 

@@ -97,7 +97,8 @@ def undisturbed(stage: Stage, second: Term) -> None:
     stage.eventually("the handover is over", lambda: time.time() > calm_until, seconds=2 * CAUTION_SECONDS)
     assert [w for w in stage.scale_writes() if unix(w["requestReceivedTimestamp"]) < calm_until] == []
     assert stage.condition("checkout", "SLOMet")["status"] == "True"
-    holder, checked, authors = "", 0, []
+    holder, checked = "", 0
+    authors: list[str] = []
     for request in stage.operator_requests():
         if request["verb"] in ("get", "list", "watch") or not taken(request):
             continue

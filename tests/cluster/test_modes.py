@@ -40,7 +40,7 @@ def test_it_acts_recommends_or_only_measures(stage: Stage, widgets: str) -> None
     for acted_on in ("deployment/web", "statefulset/db", f"widgets.{widgets}/web"):
         stage.eventually(f"{acted_on} is scaled", lambda on=acted_on: stage.replicas(on) == FLOOR)  # type: ignore[misc]
 
-    for name in ("careful", "half"):
+    for name in ("half", "careful"):
         decision = stage.eventually(f"{name} is advised", lambda name=name: stage.status(name).get("lastDecision"))  # type: ignore[misc]
         assert (decision["result"], decision["mode"]) == ("Recommended", "Recommend")
         assert (decision["from"], decision["to"]) == ("2", str(FLOOR))
@@ -70,6 +70,7 @@ def test_it_acts_recommends_or_only_measures(stage: Stage, widgets: str) -> None
     assert {write["objectRef"]["name"] for write in stage.scale_writes()} == {"web", "db"}
     advised = stage.kubectl("describe", "perfslo", "careful").partition("Events:")[2]
     assert advised.count("Recommended") == 1, "advice that is only repeated is no news"
+    assert stage.status("careful")["lastDecision"] == decision, "nor a reason to write the status"
 
     stage.kubectl("patch", "perfslo", "checkout", "--type=merge", '--patch={"spec": {"suspend": false}}')
     stage.eventually("resumed, it acts", lambda: stage.replicas("deployment/checkout") == FLOOR)

@@ -93,5 +93,5 @@ def refused(stage: Stage, name: str, spec: dict[str, Any], condition: str, reaso
 
 
 def is_healthy(stage: Stage) -> bool:
-    state = stage.status("healthy").get("summary", {}).get("state")
-    return state == "Healthy" and stage.condition("healthy", "MetricsAvailable")["status"] == "True"
+    healthy: bool = stage.status("healthy").get("summary", {}).get("state") == "Healthy"
+    return healthy and stage.condition("healthy", "MetricsAvailable")["status"] == "True"

@@ -1,0 +1,82 @@
+"""What the chart renders, and what it will not: compared with golden files, as parsed YAML."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.helm.render import CASES, CHART, GOLDEN, documents, golden, helm, rendered, template
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_renderings_are_as_agreed(case: str) -> None:
+    agreed = list(yaml.safe_load_all(golden(case).read_text()))
+    assert rendered(case) == agreed, "if that is what you meant: make golden, and commit the difference"
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == set(CASES)
+
+
+def test_the_chart_is_without_lint() -> None:
+    done = helm("lint", "--strict", str(CHART))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ("cycleSecond: 5", "cycleSecond"),
+        ("cycleSeconds: 5s", "/cycleSeconds"),
+        ("cycleSeconds: 0", "/cycleSeconds"),
+        ("replicas: 0", "/replicas"),
+        ("levers: [replica]", "/levers/0"),
+        ("logLevel: verbose", "/logLevel"),
+        ("watch: {namespace: [shop]}", "namespace"),
+        ("scaleKinds: [{kind: Rollout}]", "/scaleKinds/0"),
+        ("scaleKinds: [{group: argoproj.io, version: v1, kind: rollout, resource: rollouts}]", "/scaleKinds/0/kind"),
+        ("scaleKinds: [{group: argoproj.io, version: v1, kind: Rollout, resource: rollouts/scale}]", "/resource"),
+        ("prometheus: {source: {default: {address: http://x}}}", "source"),
+        ("prometheus: {sources: {default: {adress: http://x}}}", "address"),
+        ("prometheus: {sources: {default: {address: prometheus:9090}}}", "/address"),
+        ("prometheus: {sources: {Default: {address: http://x}}}", "Default"),
+        ("prometheus: {sources: {default: {address: http://x, bearerTokenSecret: {name: x}}}}", "key"),
+        ("image: {repo: x}", "repo"),
+        ("admissionPolicy: {enabled: maybe}", "/admissionPolicy/enabled"),
+    ],
+)
+def test_a_typo_in_the_values_is_refused(values: str, complaint: str) -> None:
+    done = template(values)
+    assert done.returncode != 0
+    assert "don't meet the specifications of the schema" in done.stderr
+    assert complaint in done.stderr
+
+
+def test_crds_are_those_of_the_source_and_stay_when_the_release_goes() -> None:
+    of_the_chart = {
+        each["metadata"]["name"]: each for each in documents("") if each["kind"] == "CustomResourceDefinition"
+    }
+    of_the_source = [yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml")]
+    assert set(of_the_chart) == {each["metadata"]["name"] for each in of_the_source}
+    for each in of_the_source:
+        installed = of_the_chart[each["metadata"]["name"]]
+        assert installed["spec"] == each["spec"]
+        assert installed["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_without_levers_nothing_but_reports_and_claims_can_be_written() -> None:
+    (role,) = [
+        each
+        for each in rendered("no-levers")
+        if (each["kind"], each["metadata"]["name"]) == ("ClusterRole", "perfslo-system-perfslo")
+    ]
+    writable = {
+        resource
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        if set(rule["verbs"]) - {"get", "list", "watch"}
+    }
+    assert writable == {"performanceslos/status", "events", "leverclaims"}
