@@ -15,7 +15,7 @@ import images
 import leftovers
 import network
 import pki
-from paths import CACHE, CONTAINERD_SOCKET, HERE, LOGS, STATE
+from paths import CACHE, CONTAINERD_SOCKET, HERE, STATE
 from shell import ClusterError, output, say, step, succeeds, wait_until
 
 KUBECONFIG = pki.ADMIN_KUBECONFIG
@@ -173,9 +173,9 @@ def _wait_for_node(tools: Path) -> None:
 
 
 def _tell_what_ended() -> None:
-    for name in daemons.recorded():
-        if not daemons.running(name):
-            say(f"{name} ended by itself; why may be in {LOGS}/{name}.log")
+    ended = [name for name in daemons.recorded() if not daemons.running(name)]
+    if ended:
+        say(f"No longer running, of the cluster that was here: {', '.join(ended)}")
 
 
 def _processes_run() -> bool:
