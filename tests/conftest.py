@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,15 @@ class Cluster:
     def get(self, *args: str) -> Any:
         """What `kubectl get ARGS -o json` prints."""
         return json.loads(self.kubectl("get", *args, "-o", "json").stdout)
+
+    def established(self, *crds: str) -> None:
+        """Wait until these CRDs are served. (`kubectl wait` gives up on a CRD that has no conditions yet.)"""
+        path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+        deadline = time.monotonic() + 60
+        while any(self.kubectl("get", f"crd/{name}", f"--output={path}").stdout != "True" for name in crds):
+            if time.monotonic() > deadline:
+                pytest.fail(f"not established: {', '.join(crds)}")
+            time.sleep(0.2)
 
     @contextmanager
     def namespace(self) -> Iterator[str]:
@@ -83,7 +93,7 @@ def crds(cluster: Cluster) -> None:
             "--field-manager=perfslo-tests",
             f"--filename={ROOT / 'crds'}",
         )
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in CRDS))
+        cluster.established(*CRDS)
 
 
 def cluster_py(command: str) -> str:

@@ -45,7 +45,7 @@ def rocks(stage: Stage) -> Iterator[str]:
 def _defined(cluster: Cluster, crd: dict[str, object], group: str) -> Iterator[str]:
     crd_name = f"crd/{crd['metadata']['name']}"  # type: ignore[index]
     cluster.kubectl("create", "--filename=-", input=json.dumps(crd))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", crd_name)
+    cluster.established(crd_name.removeprefix("crd/"))
     yield group
     cluster.kubectl("delete", crd_name, "--wait=false")
 
@@ -59,4 +59,4 @@ def keda(cluster: Cluster) -> None:
         cluster.kubectl(
             "apply", "--server-side", "--field-manager=perfslo-tests", "--filename=-", input=json.dumps(crd)
         )
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{KEDA}")
+    cluster.established(KEDA)

@@ -130,7 +130,7 @@ async def test_a_custom_kind_without_scale(cluster: Cluster, namespace: str, gro
     ref = TargetRef(group, "Rock", "big")
     crd = yaml.safe_dump(definition(group, "Rock", scale=False))
     cluster.kubectl("apply", "--filename=-", input=crd)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/rocks.{group}")
+    cluster.established(f"rocks.{group}")
     async with mirroring(cluster, Settings(watch_namespaces=(namespace,), scale_kinds=(kind,))) as mirrors:
         await mirrors.apply({"apiVersion": f"{group}/v1", "kind": "Rock", "metadata": {"name": "big"}})
         await eventually(lambda: mirrors.problem(ref) == "ScaleNotSupported", "the missing scale")

@@ -28,7 +28,7 @@ async def hand(stage: Stage) -> AsyncIterator[Hand]:
 @pytest.fixture(scope="session")
 def gadgets(cluster: Cluster) -> None:
     cluster.kubectl("apply", "--server-side", "--filename=-", input=json.dumps(GADGET_CRD))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd/gadgets.tests.perfslo.io")
+    cluster.established("gadgets.tests.perfslo.io")
 
 
 @pytest.fixture
