@@ -113,6 +113,8 @@ class World:
                 self.next_scrape += self.scale.scrape_seconds
                 continue
             self.next_arrival = self._after(at)
+            if self.load(at) <= 0:
+                continue
             ready = [p for p in self.pods if p.ready_at <= at and not p.gone]
             if not ready:
                 self.requests.append((at, math.inf))

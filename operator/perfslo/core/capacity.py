@@ -31,7 +31,7 @@ FRESH_SPREAD = 0.5
 """Before evidence against it, a pod is thought to carry somewhat more than it was seen to carry (log-normal)."""
 HINT_SPREAD = 0.2
 SATURATED_SHARE = 0.65
-"""Of the saturated throughput: where pods that queue separately keep a tail objective (M/M/2: 0.5 to 0.85 by target)."""
+"""Of the saturated throughput: where pods that queue apart keep a tail objective (M/M/2: 0.5 to 0.85 by target)."""
 CLIFF_SHARE = 0.85
 """Of the saturated throughput: above it a well-balanced service falls off a cliff without any early warning."""
 GOOD_SHARE = 0.6

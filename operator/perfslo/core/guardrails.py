@@ -14,7 +14,7 @@ from perfslo.core.model import Diagnosis, Observation, Plan
 from perfslo.core.optimize import steps
 
 PROOF_SHARE = 0.8
-"""Of the allowance: what may be used, now and by the pessimistic prediction for the rest, when something is taken away."""
+"""Of the allowance: what may be used at most when something is taken away."""
 RISEN = 1.1
 """A forecast this much higher than the one last ordered for is a new shortage."""
 ECHO = 1.3
@@ -160,12 +160,6 @@ def _no_more(memory: Memory, observation: Observation, plan: Plan) -> Block | No
         if echo and demand <= ECHO * order.demand:
             return "JustRemoved", f"pods removed {ago} ago are still counted in the load"
         return None
-    if demand > RISEN * order.demand:
+    if demand > RISEN * order.demand or (waiting := replicas.under_way(memory, observation)) is None:
         return None
-    if pods.ready < order.wanted:
-        missing, takes = order.wanted - pods.ready, text.seconds(replicas.startup_seconds(memory, observation))
-        return "AlreadyOrdered", f"{missing} pods ordered {ago} ago are still starting (they take {takes})"
-    steady, settle = now - (memory.ready_since or now), observation.scale.window_seconds
-    if steady < settle:
-        return "AlreadyOrdered", f"pods ordered {ago} ago show their effect {text.seconds(settle)} after they are ready"
-    return None
+    return "AlreadyOrdered", waiting

@@ -1,7 +1,8 @@
 """What is remembered of one SLO from cycle to cycle.
 
-Slow facts (capacity, start-up time, decisions, the error budget) survive a restart: `encode` and `decode` carry them through
-the status. Fast ones (arrivals, recommendations, what is settling) are rebuilt by observing; until they are, nothing is reduced.
+Slow facts (capacity, start-up time, decisions, the error budget) survive a restart: `encode` and `decode` carry them
+through the status. Fast ones (arrivals, recommendations, what is settling) are rebuilt by observing; until they are,
+nothing is reduced.
 """
 
 from __future__ import annotations
@@ -216,6 +217,8 @@ def decode(text: str | None) -> Memory:
     try:
         unpacker = zlib.decompressobj()
         raw = unpacker.decompress(base64.b64decode(text, validate=True), MAX_DECODED_BYTES)
+        if not unpacker.eof:
+            return Memory()
         saved = _SAVED.validate_json(raw)
     except (binascii.Error, zlib.error, ValidationError, ValueError, RecursionError):
         return Memory()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec, Utilization
-from perfslo.core import text
+from perfslo.core import quantile, text
 from perfslo.core.model import (
     Histogram,
     LatencyReading,
@@ -20,29 +18,20 @@ from perfslo.core.model import (
     Value,
 )
 
-CONFIDENCE_Z = 1.645
-"""90 % two-sided: a false alarm costs one pod for some minutes."""
 CLUMPING = 2.0
 """Slow requests come in clumps (a queue is shared by its neighbours): variance over that of independent ones."""
-
-_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Share of requests slower than a threshold."""
+    """Share of requests slower than a threshold, with the 90 % interval that their number leaves open."""
 
     ratio: float
     low: float
     high: float
-    """Ends of the 90 % interval by counts, around `ratio`."""
     requests: float
-    edge_below_seconds: float | None = None
-    """Set when the threshold is between two bucket edges."""
-
-    @property
-    def exact(self) -> bool:
-        return self.edge_below_seconds is None
+    bucket_to_add_seconds: float | None
+    """Set when the threshold is between two bucket edges, so that the share is interpolated."""
 
 
 def known(signal: Signal | LatencyReading) -> bool:
@@ -75,56 +64,18 @@ def slow(observation: Observation, objective: Objective) -> Share | None:
     reading, latency = observation.latency.get(objective.name), objective.latency
     if latency is None or not isinstance(reading, Histogram) or reading.total <= 0:
         return None
-    return share_over(reading, latency.threshold_seconds)
+    of = quantile.share_over(reading, latency.threshold_seconds)
+    if of is None:
+        return None
+    low, high = quantile.wilson(of.value, max(1.0, of.samples / CLUMPING))
+    to_add = quantile.bucket_to_add(reading, latency.threshold_seconds)
+    return Share(of.value, low, high, of.samples, to_add)
 
 
-def share_over(histogram: Histogram, threshold: float) -> Share:
-    """Between two edges, durations are taken as log-normal: the normal quantile of the share is linear in log time.
-
-    A tail falls within its bucket: spread evenly over it, 2 % over the threshold would read as 7 %.
-    """
-    below_edge, below, above_edge, above = 0.0, histogram.total, math.inf, 0.0
-    for edge, count in zip(histogram.upper_bounds_seconds, histogram.counts, strict=True):
-        over = max(0.0, histogram.total - count)
-        if edge <= threshold * (1 + 1e-9):
-            below_edge, below = edge, over
-        else:
-            above_edge, above = edge, over
-            break
-    total = histogram.total
-    if math.isclose(below_edge, threshold, rel_tol=1e-6):
-        return Share(below / total, *_interval(below / total, total), total)
-    if below_edge <= 0 or math.isinf(above_edge) or below <= above:
-        ratio = below / total
-    else:
-        part = math.log(threshold / below_edge) / math.log(above_edge / below_edge)
-        z = (1 - part) * _normal_quantile(below, total) + part * _normal_quantile(above, total)
-        ratio = min(below / total, float(_NORMAL.cdf(-z)))
-    return Share(ratio, *_interval(ratio, total), total, below_edge)
-
-
-def quantile(histogram: Histogram, ratio: float) -> float:
-    """Duration in seconds that `ratio` of the requests stay below, by the same interpolation as `share_over`."""
-    total, wanted = histogram.total, (1.0 - ratio) * histogram.total
-    below_edge, below = 0.0, total
-    for edge, count in zip(histogram.upper_bounds_seconds, histogram.counts, strict=True):
-        over = max(0.0, total - count)
-        if over <= wanted:
-            if math.isinf(edge):
-                return below_edge
-            low, high = _normal_quantile(below, total), _normal_quantile(over, total)
-            if below_edge <= 0 or high <= low:
-                return edge
-            part = (_normal_quantile(wanted, total) - low) / (high - low)
-            return float(below_edge * (edge / below_edge) ** min(1.0, max(0.0, part)))
-        below_edge, below = edge, over
-    return below_edge
-
-
-def _normal_quantile(over: float, total: float) -> float:
-    """Of the share that is not over; half a request stands for none and for all, which have no quantile."""
-    half = min(0.5, 0.25 * total)
-    return _NORMAL.inv_cdf(1 - min(max(over, half), total - half) / total)
+def response_seconds(reading: Histogram, ratio: float) -> float:
+    """Duration that `ratio` of the requests do not exceed; 0 without requests."""
+    estimate = quantile.quantile(reading, ratio)
+    return estimate.value if estimate else 0.0
 
 
 def read(spec: PerformanceSLOSpec, observation: Observation) -> tuple[ObjectiveReading, ...]:
@@ -199,15 +150,17 @@ def _latency(
         return slow_ratio + errors * (1.0 - slow_ratio)
 
     note = ""
-    if not share.exact:
-        note = f"interpolated between bucket edges: add a bucket at {threshold:g} s for an exact share"
+    if share.bucket_to_add_seconds is not None:
+        note = (
+            f"interpolated between bucket edges: add a bucket at {share.bucket_to_add_seconds:g} s for an exact share"
+        )
     met: bool | None = failed_or(share.ratio) <= allowed
     if share.requests < spec.metrics.min_requests:
         met = None
         note = f"{share.requests:.0f} of at least {spec.metrics.min_requests} requests in the window"
     return ObjectiveReading(
         name=name,
-        current=quantile(reading, float(latency.promised_percent) / 100),
+        current=response_seconds(reading, float(latency.promised_percent) / 100),
         threshold=threshold,
         met=met,
         bad_ratio=failed_or(share.ratio),
@@ -217,11 +170,3 @@ def _latency(
         samples=share.requests,
         note=note,
     )
-
-
-def _interval(ratio: float, requests: float) -> tuple[float, float]:
-    """Wilson's interval, with the requests thinned for clumping."""
-    n, z = max(requests / CLUMPING, 1e-9), CONFIDENCE_Z
-    centre = (ratio + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(max(0.0, ratio * (1 - ratio) / n + z * z / (4 * n * n)))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -74,7 +74,7 @@ def _busy_seconds(observation: Observation, objective: Objective) -> float:
     reading = observation.latency.get(objective.name)
     if not isinstance(reading, Histogram) or reading.total <= 0:
         return math.inf
-    return objectives.quantile(reading, 0.8)
+    return objectives.response_seconds(reading, 0.8)
 
 
 def _worth_trying(memory: Memory, observation: Observation, objective: Objective, load: float, pods: int) -> str | None:

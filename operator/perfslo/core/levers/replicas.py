@@ -45,6 +45,20 @@ def startup_seconds(memory: Memory, observation: Observation) -> float:
     return DEFAULT_STARTUP_UNITS * observation.scale.unit_seconds
 
 
+def under_way(memory: Memory, observation: Observation) -> str | None:
+    """What of the newest scale-out has not had its effect yet; None when all of it has."""
+    pods, now, order = observation.replicas, observation.time, memory.order
+    if order is None or order.wanted != pods.desired or order.wanted <= order.current:
+        return None
+    ago, settle = text.seconds(now - order.time), observation.scale.window_seconds
+    if pods.ready < order.wanted:
+        count, takes = order.wanted - pods.ready, text.seconds(startup_seconds(memory, observation))
+        return f"{count} {'pod' if count == 1 else 'pods'} ordered {ago} ago are still starting (they take {takes})"
+    if now - (memory.ready_since or now) < settle:
+        return f"the pods ordered {ago} ago show their effect {text.seconds(settle)} after they are ready"
+    return None
+
+
 def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis) -> Proposal:
     """The count that the load needs, the most demanding objective winning."""
     if memory.known_since is None or not memory.arrivals:
@@ -61,18 +75,29 @@ def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     if most and most.replicas > desired:
         return Proposal(most.replicas, _explained(spec, diagnosis, most), {**numbers, "capacity": most.capacity})
     if "replicas:down" in diagnosis.forbidden:
-        return Proposal(desired, _resting(spec, diagnosis, load, most), numbers)
+        return Proposal(desired, _resting(spec, memory, observation, diagnosis, load, most), numbers)
     fewest = proof.fewest(spec, memory, observation, load.peak)
     keep = max([_Need(fewest, ""), *_by_utilization(spec, observation)], key=lambda need: need.replicas)
     if keep.replicas < desired:
         why = proof.sufficient(spec, memory, observation, load.peak, keep.replicas) or f"load {text.rate(load.peak)}/s"
         return Proposal(keep.replicas, why, numbers)
-    return Proposal(desired, _resting(spec, diagnosis, load, most), numbers)
+    return Proposal(desired, _resting(spec, memory, observation, diagnosis, load, most), numbers)
 
 
-def _resting(spec: PerformanceSLOSpec, diagnosis: Diagnosis, load: Forecast, most: _Need | None) -> str:
+def _resting(
+    spec: PerformanceSLOSpec,
+    memory: Memory,
+    observation: Observation,
+    diagnosis: Diagnosis,
+    load: Forecast,
+    most: _Need | None,
+) -> str:
     """Why the count is right as it is."""
     now = identify.describe(spec, diagnosis) or "no latency known yet"
+    if diagnosis.slo_met is False and (waiting := under_way(memory, observation)):
+        return f"{now}, but {waiting}"
+    if "replicas:up" in diagnosis.forbidden:
+        return diagnosis.forbidden["replicas:up"]
     return (
         f"{now}, {most.reason}" if most else f"{now} at {text.rate(load.level)}/s, what a pod carries is being learnt"
     )

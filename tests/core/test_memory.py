@@ -1,0 +1,123 @@
+"""What survives a restart, and what a damaged status does (nothing)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfslo.core import memory
+from perfslo.core.memory import Bin, BudgetSlice, Capacity, Curve, Decision, Memory, Order, Sample
+
+finite = st.floats(min_value=0, max_value=1e9, allow_nan=False)
+words = st.text(max_size=30)
+bins = st.builds(Bin, load=finite, requests=finite, slow=finite)
+curves = st.builds(
+    Curve, bins=st.lists(bins, max_size=16).map(tuple), worse=finite, better=finite, low=finite, median=finite
+)
+capacities = st.builds(
+    Capacity, version=words, ceiling=st.none() | finite, curves=st.dictionaries(words, curves, max_size=3)
+)
+decisions = st.builds(
+    Decision,
+    id=words,
+    time=st.floats(min_value=1.6e9, max_value=2e9),
+    bottleneck=words,
+    current=st.integers(0, 1000),
+    final=st.integers(0, 1000),
+    proposed=st.none() | st.integers(0, 1000),
+    why=st.text(max_size=2000),
+    limited_by=st.lists(words, max_size=8).map(tuple),
+    numbers=st.dictionaries(words, finite, max_size=6),
+)
+slices = st.builds(
+    BudgetSlice,
+    hour=st.integers(4 * 10**5, 5 * 10**5),
+    hours=st.just(1),
+    total=finite,
+    bad=finite,
+    covered_seconds=finite,
+)
+memories = st.builds(
+    Memory,
+    capacities=st.lists(capacities, max_size=3).map(tuple),
+    startup_seconds=st.none() | finite,
+    history=st.lists(decisions, max_size=10).map(tuple),
+    budget=st.dictionaries(words, st.lists(slices, max_size=300).map(tuple), max_size=3),
+    arrivals=st.just((Sample(1.0, 2.0),)),
+)
+
+
+@given(memories)
+def test_encoded_memory_fits_the_status_and_is_read_back(remembered: Memory) -> None:
+    text = memory.encode(remembered)
+    assert len(text) <= memory.MAX_ENCODED_BYTES
+    back = memory.decode(text)
+    # What was shed is gone; what is there is what was, to four digits; and it stays so.
+    assert memory.encode(back) == text
+    assert back.arrivals == ()
+    assert len(back.history) <= len(remembered.history)
+    for kept, original in zip(back.history, remembered.history, strict=False):
+        assert (kept.id, kept.current, kept.final) == (original.id, original.current, original.final)
+
+
+def test_slow_facts_survive_and_fast_ones_do_not() -> None:
+    curve = Curve(bins=(Bin(5.0, 400.0, 2.0),), low=5.5, median=6.0)
+    before = Memory(
+        capacities=(Capacity("v1", 9.0, True, {"0.2s/0.05": curve}),),
+        startup_seconds=7.0,
+        known_since=100.0,
+        order=Order("d", 1.0, 2, 3, 4.0, 5.0, None),
+    )
+    after = memory.decode(memory.encode(before))
+    assert after == replace(before, known_since=None, order=None)
+
+
+def test_the_worst_case_sheds_the_oldest_and_keeps_the_capacity() -> None:
+    """Ninety days of four objectives, three versions, ten long decisions."""
+    hours = tuple(BudgetSlice(480_000 + i, 1, 1234.5 * i % 977, 3.7 * i % 31, 3600.0) for i in range(500))
+    decision = Decision("0123456789abcdef", 1.7e9, "Saturated", 2, 6, 6, "why " * 200, numbers={"load": 1.23456789})
+    bins16 = tuple(Bin(1.2345 * i + 0.1, 98765.4321 / (i + 1), 12.3456 * i) for i in range(16))
+    curve = Curve(bins=bins16, low=3.3, median=4.4)
+    full = Memory(
+        capacities=tuple(Capacity(f"v{i}", 9.0, True, {f"{j}": curve for j in range(4)}) for i in range(3)),
+        history=(decision,) * 10,
+        budget={f"objective-{i}": hours for i in range(4)},
+    )
+    text = memory.encode(full)
+    assert len(text) <= memory.MAX_ENCODED_BYTES
+    back = memory.decode(text)
+    assert back.capacities[0].curves["0"].median == 4.4
+    assert all(kept[-1].hour == hours[-1].hour for kept in back.budget.values())
+
+
+def packed(value: object) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "not base64 !",
+        "AAAA",
+        packed([]),
+        packed({"version": memory.VERSION}),
+        packed({"version": memory.VERSION + 1, "capacities": [], "startup_seconds": 3.0, "history": [], "budget": {}}),
+        memory.encode(Memory(startup_seconds=3.0))[:-8],
+        base64.b64encode(zlib.compress(b"[" * 10_000_000)).decode(),
+    ],
+)
+def test_damaged_foreign_or_newer_memory_is_a_fresh_one(text: str | None) -> None:
+    assert memory.decode(text) == Memory()
+
+
+@given(st.text() | st.binary().map(lambda raw: base64.b64encode(zlib.compress(raw)).decode()))
+def test_any_text_is_refused_safely(text: str) -> None:
+    assert isinstance(memory.decode(text), Memory)
