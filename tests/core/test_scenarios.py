@@ -191,7 +191,7 @@ def test_pods_without_room_are_not_ordered_again() -> None:
 
 def test_no_traffic_goes_to_the_minimum_step_by_step() -> None:
     service, threshold, capacity = POD
-    world = World(service, lambda t: capacity if t < 600 else 0.0, replicas=6, scale=LONG, seed=1)
+    world = World(service, lambda t: 4 * capacity if t < 600 else 0.0, replicas=6, scale=LONG, seed=1)
     cycles = list(drive(world, slo(threshold), 2400.0))
     assert world.desired == 2
     assert all(s.current - s.wanted <= 2 for c in cycles for s in c.plan.steps)
