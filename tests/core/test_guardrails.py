@@ -21,7 +21,7 @@ KNOWN = Memory(
     known_since=NOW - 1e4,
     ready=10,
     ready_since=NOW - 1e4,
-    arrivals=(Sample(NOW, 40.0),),
+    arrivals=(Sample(NOW, 20.0),),
 )
 
 
@@ -35,14 +35,14 @@ def slo(**fields: Any) -> PerformanceSLOSpec:
     return PerformanceSLOSpec.model_validate({**body, **fields})
 
 
-def seen(slow: float = 0.0, **pods: Any) -> Observation:
+def seen(slow: float = 0.0, quick: float = 900.0, **pods: Any) -> Observation:
     fields = {"desired": 10, "ready": 10, "version": "v1", **pods}
     return Observation(
         time=NOW,
         scale=TimeScale(),
         replicas=Replicas(**fields),
-        latency={"p95": Histogram((0.1, 0.2, float("inf")), (900.0, 1000.0 * (1 - slow), 1000.0))},
-        completions_per_second=Value(40.0),
+        latency={"p95": Histogram((0.1, 0.2, float("inf")), (quick, 1000.0 * (1 - slow), 1000.0))},
+        completions_per_second=Value(20.0),
         in_flight=Missing("SeriesMissing"),
         error_ratio=Value(0.0),
     )
@@ -57,7 +57,7 @@ def guarded(
 ) -> Plan:
     observation = observation or seen()
     diagnosis = Diagnosis(Bottleneck.HEALTHY, "", forbidden=forbidden or {})
-    numbers = {"load": 40.0, "demand": 40.0}
+    numbers = {"load": 20.0, "demand": 20.0}
     plan = Plan(why="because", proposed_replicas=proposed, numbers=numbers)
     return guardrails.guard(spec or slo(), memory, observation, diagnosis, plan)
 
@@ -92,7 +92,7 @@ def test_bounds_and_steps(proposed: int | None, final: int, limits: tuple[str, .
         ("RollingOut", KNOWN, seen(rolling_out=True), {}),
         ("PodsStarting", KNOWN, seen(starting=1), {}),
         ("NoProof", KNOWN, seen(slow=0.045), {}),
-        ("NoProof", replace(KNOWN, capacities=()), seen(), {}),
+        ("NoProof", replace(KNOWN, capacities=()), seen(quick=100.0), {}),
         (
             "StabilizationWindow",
             replace(KNOWN, recommendations=(Recommendation(NOW - 150, NOW - 150, 10),)),
@@ -110,14 +110,14 @@ def test_nothing_is_taken_away(name: str, memory: Memory, observation: Observati
 
 
 def test_nothing_is_ordered_twice_for_one_shortage() -> None:
-    order = Order("d1", NOW - 12, 7, 10, 40.0, 35.0, 3.0)
+    order = Order("d1", NOW - 12, 7, 10, 20.0, 15.0, 3.0)
     plan = guarded(
         12, seen(ready=7, starting=3, startup_seconds=25.0), replace(KNOWN, order=order, startup_seconds=25.0)
     )
     assert plan.limited_by == ("AlreadyOrdered",)
     assert "3 pods ordered 12s ago are still starting (they take 25s)" in plan.why
     # The forecast rose by more than a tenth since: that is a new shortage.
-    risen = replace(KNOWN, order=replace(order, demand=36.0))
+    risen = replace(KNOWN, order=replace(order, demand=18.0))
     assert guarded(12, seen(ready=7, starting=3), risen).final_replicas == 12
 
 
