@@ -233,7 +233,8 @@ class Load:
         """Share of the requests due in [start, end) seconds of the replay that failed or were too slow."""
         chosen = [line for line in self.seconds() if start <= line["t"] < end]
         over: int = sum(line["over"] for line in chosen)
-        return over / max(1, sum(line["sent"] for line in chosen))
+        sent: int = sum(line["sent"] for line in chosen)
+        return over / max(1, sent)
 
     def wait_until(self, second: int) -> None:
         self.stage.eventually(
