@@ -28,13 +28,14 @@ from perfslo.edges.prometheus.source import Sources
 from perfslo.edges.scribe import Scribe
 from perfslo.edges.serve import Health, serve
 from perfslo.edges.watch import Registry
-from perfslo.errors import NotLeading
+from perfslo.errors import ApiError, NotLeading
 from perfslo.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 MISSED_CYCLES = 4
 """A leader that has not finished a cycle for this many (and a minute) is stuck: the kubelet may restart it."""
+CLAIMS_RETRY_SECONDS = 2.0
 
 
 class _Stop(Exception):
@@ -111,8 +112,18 @@ async def _lead(elector: Elector, registry: Registry, world: World, claims: Clai
     await elector.leading.wait()
     cycle.metrics.leading.set(1)
     log.info("leading")
-    await claims.refresh()
+    await _list_claims(claims)
     await cycle.run()
+
+
+async def _list_claims(claims: Claims) -> None:
+    """Nothing is decided before it is known who holds what: an API server that does not say is asked again."""
+    while True:
+        try:
+            return await claims.refresh()
+        except ApiError as error:
+            log.warning("LeverClaims cannot be listed", problem=str(error))
+            await asyncio.sleep(CLAIMS_RETRY_SECONDS)
 
 
 async def _outcome(election: asyncio.Task[None]) -> None:
