@@ -112,6 +112,10 @@ generate: install ## Write what is made from the API models: CRDs, the chart's c
 	$(BIN)/python -m perfslo.api.reference --write
 	mkdir -p helm/perfslo/files/crds && cp crds/*.yaml helm/perfslo/files/crds/
 
+.PHONY: golden
+golden: install ## Write the chart's renderings that tests/helm compares with
+	$(BIN)/python -m tests.helm.render
+
 .PHONY: lock
 lock: install ## Resolve the dependencies anew and pin them with hashes
 	$(LOCK) --output-file requirements.lock pyproject.toml
