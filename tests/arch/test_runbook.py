@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from perfslo.core.conditions import CONDITIONS
+from perfslo.core.conditions import CONDITIONS, LIMIT_FIXES, SOURCE_FIXES
 from perfslo.core.model import Bottleneck
 from tests.arch.repository import PACKAGE, ROOT, modules
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 _REASONS = [
-    re.compile(r'return\s*\(?\s*"(?:True|False|Unknown)",\s*"(\w+)"'),  # conditions
+    re.compile(r'(?:return|,)\s*\(?\s*"(?:True|False|Unknown)",\s*"(\w+)"'),  # conditions
     re.compile(r'\b(?:Missing|TargetProblem)\(\s*"(\w+)"'),  # why something is unknown
     re.compile(r'reason = "(Prometheus(?!Error)\w+)"'),  # why a source is unwell
 ]
@@ -30,6 +30,6 @@ def test_each_condition_has_a_section(condition: str) -> None:
 
 
 def test_each_reason_has_a_line() -> None:
-    found = reasons() | {bottleneck.value for bottleneck in Bottleneck}
+    found = reasons() | {bottleneck.value for bottleneck in Bottleneck} | {*LIMIT_FIXES} | {*SOURCE_FIXES}
     assert {"MetricsStale", "TargetNotFound", "SeriesMissing", "PrometheusUnwell"} <= found, "the patterns miss some"
     assert not sorted(name for name in found if f"`{name}`" not in RUNBOOK)

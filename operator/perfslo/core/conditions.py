@@ -6,33 +6,41 @@ from collections.abc import Callable
 
 from perfslo.api.v1alpha1 import Condition, ConditionStatus, ConditionType, Objective
 from perfslo.core import text
-from perfslo.core.model import ChangeResult, Missing, ObjectiveReading, Stale, TargetProblem
+from perfslo.core.model import Bottleneck, ChangeResult, Missing, ObjectiveReading, Stale, TargetProblem
 from perfslo.core.turn import AVAILABLE_LEVERS, Turn
 
 Finding = tuple[ConditionStatus, str, str]
 """Status, reason, message."""
+MAX_MESSAGE = 2048
 
 
 def conditions(turn: Turn, previous: tuple[Condition, ...]) -> tuple[Condition, ...]:
     """All of them, always. `previous` gives the times of their last transitions."""
-    since = {condition.type: condition for condition in previous}
-    made = []
-    for kind, find in CONDITIONS:
-        status, reason, message = find(turn)
-        before = since.get(kind)
-        made.append(
-            Condition(
-                type=kind,
-                status=status,
-                observed_generation=turn.generation,
-                last_transition_time=before.last_transition_time
-                if before and before.status == status
-                else text.timestamp(turn.time),
-                reason=reason,
-                message=message[:2048],
-            )
-        )
-    return tuple(made)
+    return tuple(_condition(kind, find(turn), turn.generation, turn.time, previous) for kind, find in CONDITIONS)
+
+
+def misfit(problem: str, generation: int, time: float, previous: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """Those of an SLO whose specification does not fit this version's models: all else stays as it was last known."""
+    fix = "correct the spec, or upgrade the operator to the version of its CustomResourceDefinition"
+    ready = _condition("Ready", ("False", "SpecInvalid", f"{problem}: {fix}"), generation, time, previous)
+    return ready, *(condition for condition in previous if condition.type != "Ready")
+
+
+def _condition(
+    kind: ConditionType, finding: Finding, generation: int, time: float, previous: tuple[Condition, ...]
+) -> Condition:
+    status, reason, message = finding
+    before = next((condition for condition in previous if condition.type == kind), None)
+    return Condition(
+        type=kind,
+        status=status,
+        observed_generation=generation,
+        last_transition_time=before.last_transition_time
+        if before and before.status == status
+        else text.timestamp(time),
+        reason=reason,
+        message=text.clipped(message, MAX_MESSAGE),
+    )
 
 
 def _target_resolved(turn: Turn) -> Finding:
@@ -54,12 +62,31 @@ def _ready(turn: Turn) -> Finding:
     return "True", "Configured", "The target and the metrics source are resolved; how the promise stands is SLOMet"
 
 
+SOURCE_FIXES = {
+    "PrometheusUnreachable": "check that it runs, and that no NetworkPolicy is in between",
+    "PrometheusRejected": "check the source's address and credentials",
+    "PrometheusUnwell": "look at its log and limits",
+    "QueryRejected": "correct spec.metrics.matchers and those of the objectives",
+    "NotAsked": "see the other SLOs of this source",
+    "SeriesMissing": "check that the pods are scraped, and that spec.metrics.preset names the metric they expose",
+    "TooFewSamples": "wait for the next scrape",
+    "ClockSkewed": "set the clocks of Prometheus and of what it scrapes",
+    "NotANumber": "look at what the pods expose",
+    "BucketInvalid": "look for a relabelling that changes le",
+    "InfBucketMissing": 'look for a relabelling that drops le="+Inf"',
+    "BucketsMissing": "look for a relabelling that drops buckets",
+    "NotMeasured": "wait for the next cycle",
+}
+"""What to do about each reason for which a signal is missing."""
+
+
 def _metrics_available(turn: Turn) -> Finding:
     if not turn.observation:
-        return "Unknown", "NotMeasured", "Nothing is measured until the target is resolved"
+        return "Unknown", "NotMeasured", "Nothing is measured until the target is resolved: see TargetResolved"
     match turn.metrics_problem:
         case Missing(reason=reason, message=message):
-            return "False", reason, message or "The series of this target give no usable number; nothing is reduced"
+            words = f"{message or 'the series of this target give no usable number'}; nothing is reduced meanwhile"
+            return "False", reason, f"{words}: {SOURCE_FIXES[reason]}" if reason in SOURCE_FIXES else words
         case Stale(age_seconds=age):
             return (
                 "False",
@@ -72,14 +99,36 @@ def _metrics_available(turn: Turn) -> Finding:
 
 def _slo_met(turn: Turn) -> Finding:
     if not turn.diagnosis:
-        return "Unknown", "NotMeasured", "Nothing is measured until the target is resolved"
+        return "Unknown", "NotMeasured", "Nothing is measured until the target is resolved: see TargetResolved"
     words = "; ".join(_objective_words(objective, reading) for objective, reading in turn.readings if reading)
     match turn.diagnosis.slo_met:
         case True:
             return "True", "ObjectivesMet", words
         case False:
-            return "False", turn.diagnosis.bottleneck.value, f"{words}. {turn.diagnosis.why}"
-    return "Unknown", turn.diagnosis.bottleneck.value, turn.diagnosis.why
+            return "False", turn.diagnosis.bottleneck.value, _with_fix(f"{words}. {turn.diagnosis.why}", turn)
+    if turn.diagnosis.bottleneck in _LATENCY_HOLDS:
+        return "Unknown", "ObjectiveUnknown", words
+    return "Unknown", turn.diagnosis.bottleneck.value, _with_fix(turn.diagnosis.why, turn)
+
+
+_LATENCY_HOLDS = (Bottleneck.HEALTHY, Bottleneck.OVERPROVISIONED, Bottleneck.NODE_PRESSURE)
+"""Verdicts under which it is another objective that is unknown."""
+
+_BOTTLENECK_FIXES = {
+    Bottleneck.CPU_THROTTLED: "raise or remove the pods' CPU limit",
+    Bottleneck.MEMORY_PRESSURE: "raise the pods' memory limit",
+    Bottleneck.FAST_FAILING: "look at the service's own errors",
+    Bottleneck.NODE_PRESSURE: "look at the nodes, or add some",
+    Bottleneck.UNREACHABLE_TARGET: "look at the service and at what it calls, or promise less",
+    Bottleneck.INSUFFICIENT_DATA: "wait for more requests, or lower spec.metrics.minRequests",
+    Bottleneck.UNKNOWN: "see MetricsAvailable",
+}
+"""What only the user can do; for the rest replicas are the cure."""
+
+
+def _with_fix(words: str, turn: Turn) -> str:
+    fix = _BOTTLENECK_FIXES.get(turn.diagnosis.bottleneck) if turn.diagnosis else None
+    return f"{words}: {fix}" if fix else words
 
 
 def _objective_words(objective: Objective, reading: ObjectiveReading) -> str:
@@ -109,12 +158,27 @@ def _actuating(turn: Turn) -> Finding:
     return "False", "Holding", turn.why
 
 
-_FIXES = {
+LIMIT_FIXES = {
     "MaxReplicas": "raise maxReplicas if the promise needs it",
     "MinReplicas": "lower minReplicas to save more",
     "CostCap": "raise cost.maxHourly if the promise is worth it",
-    "ScaleDownStabilization": "nothing to do: a dip must last before replicas go",
+    "Tolerance": "nothing to do; behavior.*.tolerance sets it",
+    "StabilizationWindow": "nothing to do: a dip must last; behavior.*.stabilizationWindowSeconds sets it",
+    "ScaleUpLimit": "the next step follows; behavior.scaleUp sets its size",
+    "ScaleDownLimit": "the next step follows; behavior.scaleDown sets its size",
+    "Fallback": "see MetricsAvailable",
+    "MetricsUnknown": "see MetricsAvailable",
+    "ColdStart": "wait: nothing is reduced before metrics were seen for long enough",
+    "ObjectiveMissed": "nothing is reduced while an objective is missed: see SLOMet",
+    "CapacityChanged": "wait: the service is learnt anew",
+    "RollingOut": "wait for the rollout, or look at why it does not end",
+    "PodsStarting": "wait for the pods, or look at why they do not get ready",
+    "NoProof": "nothing to do: fewer replicas are not proven to keep the promise",
+    "PodsPending": "look at the nodes, or add some",
+    "JustRemoved": "wait: the load is still being measured",
+    "AlreadyOrdered": "wait for the pods that were ordered",
 }
+"""What to do about each limit of the guardrails."""
 
 
 def _scaling_limited(turn: Turn) -> Finding:
@@ -122,11 +186,13 @@ def _scaling_limited(turn: Turn) -> Finding:
     if plan is None or not plan.limited_by or plan.proposed_replicas in (None, plan.final_replicas):
         return "False", "DesiredWithinRange", "No limit changed what was asked for"
     limit = plan.limited_by[-1]
-    fix = f": {_FIXES[limit]}" if limit in _FIXES else ""
+    fix = f": {LIMIT_FIXES[limit]}" if limit in LIMIT_FIXES else ""
     return "True", limit, f"{plan.proposed_replicas} replicas were asked for, {plan.final_replicas} are allowed{fix}"
 
 
 def _write_conflict(turn: Turn) -> Finding:
+    if turn.conflict and turn.spec.lever_mode("replicas") == "Recommend":
+        return "False", "NotWriting", "Somebody else writes the target's replicas; in mode Recommend nothing is written"
     if turn.conflict:
         return "True", "OtherWriter", turn.conflict.message
     return "False", "OnlyWriter", "Nobody else is known to write the target's replicas"
@@ -138,7 +204,8 @@ def _fallback(turn: Turn) -> Finding:
         return (
             "True",
             "MetricsMissing",
-            f"Series were missing {turn.memory.missing_cycles} times in a row: at least {floor}",
+            f"Series were missing {turn.memory.missing_cycles} times in a row: at least {floor} replicas are kept; "
+            "see MetricsAvailable",
         )
     return "False", "NotNeeded", "The series are there, or have not been missing for long"
 

@@ -13,28 +13,30 @@ from perfslo.api.v1alpha1 import (
     LeverStatus,
     MemoryStatus,
     Objective,
-    ObjectiveState,
-    ObjectiveStatus,
     PerformanceSLOStatus,
     State,
     Summary,
 )
 from perfslo.core import memory as memory_codec
 from perfslo.core import quantile, text
-from perfslo.core.conditions import conditions
+from perfslo.core.conditions import conditions, misfit
 from perfslo.core.model import (
     Bottleneck,
     ChangeResult,
     Diagnosis,
     Histogram,
     NoTraffic,
-    ObjectiveReading,
     Signal,
     Target,
     TargetProblem,
     Value,
+    Verdict,
 )
+from perfslo.core.promises import objective_status
 from perfslo.core.turn import AVAILABLE_LEVERS, Turn
+
+MAX_TEXT, MAX_LONG_TEXT = 256, 1024
+"""As the API's models have it: what a cluster or Prometheus says is cut to fit."""
 
 
 def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOStatus:
@@ -47,7 +49,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         summary=_summary(turn, previous.summary),
         conditions=conditions(turn, previous.conditions),
         objectives=tuple(
-            _objective(turn, objective, reading) for objective, reading in turn.readings if reading is not None
+            objective_status(turn, objective, reading) for objective, reading in turn.readings if reading is not None
         ),
         levers=_levers(turn),
         current_replicas=replicas.desired if replicas else None,
@@ -57,6 +59,20 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         history=_history(turn, previous.history, decision),
         cost=_cost(turn),
         memory=MemoryStatus(version=memory_codec.VERSION, data=memory_codec.encode(turn.memory)),
+    )
+
+
+def unreadable(
+    problem: str, generation: int, time: float, previous: PerformanceSLOStatus | None
+) -> PerformanceSLOStatus:
+    """The status of an SLO whose specification does not fit this version's models; `problem` names the fields."""
+    previous = previous or PerformanceSLOStatus()
+    return previous.model_copy(
+        update={
+            "observed_generation": generation,
+            "summary": previous.summary.model_copy(update={"state": "NotReady"}),
+            "conditions": misfit(problem, generation, time, previous.conditions),
+        }
     )
 
 
@@ -93,7 +109,7 @@ def _summary(turn: Turn, previous: Summary) -> Summary:
     replicas = turn.target.replicas if isinstance(turn.target, Target) else None
     target = turn.spec.scale_target_ref
     return Summary(
-        target=f"{target.kind}/{target.name}" if target else None,
+        target=text.clipped(f"{target.kind}/{target.name}", MAX_TEXT) if target else None,
         state=state(turn),
         p50=_quantile(histogram, 0.50),
         p95=_quantile(histogram, 0.95),
@@ -102,7 +118,7 @@ def _summary(turn: Turn, previous: Summary) -> Summary:
         replicas=f"{replicas.ready}/{replicas.desired}" if replicas else None,
         desired=str(turn.plan.final_replicas) if turn.plan and turn.plan.final_replicas is not None else None,
         requests_per_second=_value(observation.completions_per_second, text.rate) if observation else None,
-        errors=_value(observation.error_ratio, text.percent) if observation else None,
+        errors=_errors(observation.error_ratio) if observation else None,
         cpu=_cpu(turn),
         bottleneck=_bottleneck(diagnosis),
         last_action=_last_action(turn, previous),
@@ -137,6 +153,11 @@ def _value(signal: Signal, words: Callable[[float], str]) -> str | None:
     return None
 
 
+def _errors(signal: Signal) -> str | None:
+    """A share of no requests is none at all."""
+    return None if isinstance(signal, NoTraffic) else _value(signal, text.percent)
+
+
 def _cpu(turn: Turn) -> str | None:
     """Use of what is requested, as HPA counts it; nothing when a container has no request."""
     if not turn.observation or not isinstance(turn.observation.cpu_cores, Value):
@@ -158,40 +179,6 @@ def _last_action(turn: Turn, previous: Summary) -> str | None:
         step = turn.change.step
         return f"{step.lever} {step.current}->{step.wanted}"
     return previous.last_action
-
-
-# --- promises ----------------------------------------------------------------------------------------------------
-
-
-def _objective(turn: Turn, objective: Objective, reading: ObjectiveReading) -> ObjectiveStatus:
-    unit: Callable[[float], str] = (
-        text.seconds if objective.latency else text.rate if objective.throughput else text.percent
-    )
-    return ObjectiveStatus(
-        name=objective.name,
-        state=_objective_state(turn, reading),
-        current=unit(reading.current) if reading.current is not None and math.isfinite(reading.current) else None,
-        target=unit(reading.threshold),
-        bad_percent=_percent_number(reading.bad_ratio),
-        allowed_bad_percent=_percent_number(reading.allowed_bad_ratio),
-        requests=round(reading.samples),
-        message=reading.note or None,
-    )
-
-
-def _objective_state(turn: Turn, reading: ObjectiveReading) -> ObjectiveState:
-    if reading.met is not None:
-        return "Met" if reading.met else "Missed"
-    match turn.diagnosis.bottleneck if turn.diagnosis else None:
-        case Bottleneck.NO_TRAFFIC:
-            return "NoTraffic"
-        case Bottleneck.INSUFFICIENT_DATA:
-            return "InsufficientData"
-    return "Unknown"
-
-
-def _percent_number(ratio: float | None) -> str | None:
-    return None if ratio is None else f"{ratio * 100:.3g}"
 
 
 # --- levers, decisions, cost --------------------------------------------------------------------------------------
@@ -219,10 +206,10 @@ def _usable(turn: Turn) -> list[str]:
 def _lever_state(turn: Turn) -> LeverState:
     if turn.spec.suspend:
         return "Suspended"
-    if turn.conflict:
-        return "Conflict"
     if turn.spec.lever_mode("replicas") == "Recommend":
         return "Recommending"
+    if turn.conflict:
+        return "Conflict"
     if turn.change and turn.change.result is ChangeResult.APPLIED:
         return "Acting"
     if turn.acting:
@@ -237,6 +224,7 @@ def _desired(turn: Turn) -> str | None:
 def _decision(turn: Turn, previous: Decision | None) -> Decision | None:
     """The newest decision. One that is only repeated, because it may not be carried out, is still the one before."""
     plan, change = turn.plan, turn.change
+    previous = previous and _judged(previous, turn.verdict)
     if plan is None or change is None:
         return previous
     decision = Decision(
@@ -251,22 +239,23 @@ def _decision(turn: Turn, previous: Decision | None) -> Decision | None:
         bottleneck=turn.diagnosis.bottleneck.value if turn.diagnosis else None,
         mode=turn.spec.lever_mode(change.step.lever),
         result=change.result.value,
-        why=plan.why[:1024],
+        why=text.clipped(plan.why, MAX_LONG_TEXT),
     )
     return previous if previous and _repeats(decision, previous) else decision
 
 
 def _history(turn: Turn, previous: tuple[Decision, ...], newest: Decision | None) -> tuple[Decision, ...]:
     """Newest first."""
-    judged = tuple(
-        entry.model_copy(update={"verdict": turn.verdict.outcome.value})
-        if turn.verdict and entry.id == turn.verdict.decision_id
-        else entry
-        for entry in previous
-    )
+    judged = tuple(_judged(entry, turn.verdict) for entry in previous)
     if newest is None or (judged and judged[0].id == newest.id):
         return judged
     return (newest, *judged)[:MAX_HISTORY]
+
+
+def _judged(decision: Decision, verdict: Verdict | None) -> Decision:
+    if verdict is None or decision.id != verdict.decision_id:
+        return decision
+    return decision.model_copy(update={"verdict": verdict.outcome.value})
 
 
 def _repeats(decision: Decision, before: Decision) -> bool:

@@ -13,17 +13,27 @@ def seconds(value: float) -> str:
         return f"{value * 1000:.0f}ms"
     if value < 10:
         return f"{value:.2f}s"
-    return f"{value:.0f}s" if value < 600 else f"{value / 60:.0f}m"
+    return f"{value:.0f}s" if value < 600 else f"{_whole(value / 60)}m"
 
 
 def percent(ratio: float) -> str:
     """A share: 0.2%, 7.5%, 71%."""
-    return f"{ratio * 100:.1f}%" if abs(ratio) < 0.1 else f"{ratio * 100:.0f}%"
+    return f"{ratio * 100:.1f}%" if abs(ratio) < 0.1 else f"{_whole(ratio * 100)}%"
 
 
 def rate(per_second: float) -> str:
     """Requests a second, without the unit: 0.4, 52.3, 1204."""
-    return f"{per_second:.1f}" if per_second < 100 else f"{per_second:.0f}"
+    return f"{per_second:.1f}" if per_second < 100 else _whole(per_second)
+
+
+def _whole(number: float) -> str:
+    """Without decimals; what is absurdly large stays short."""
+    return f"{number:.0f}" if number < 1e12 else f"{number:.3g}"
+
+
+def clipped(words: str, length: int) -> str:
+    """The text, cut to the length that the API admits."""
+    return words if len(words) <= length else f"{words[: length - 1]}…"
 
 
 def timestamp(unix_seconds: float) -> str:

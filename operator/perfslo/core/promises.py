@@ -1,0 +1,80 @@
+"""How each promise stands, as the status shows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from perfslo.api.v1alpha1 import Objective, ObjectiveState, ObjectiveStatus
+from perfslo.core import quantile, text
+from perfslo.core.model import Histogram, LatencyReading, Missing, NoTraffic, ObjectiveReading, Signal
+from perfslo.core.turn import Turn
+
+MAX_MESSAGE = 1024
+
+
+def objective_status(turn: Turn, objective: Objective, reading: ObjectiveReading) -> ObjectiveStatus:
+    """How one promise stands. What is unknown is absent."""
+    unit: Callable[[float], str] = (
+        text.seconds if objective.latency else text.rate if objective.throughput else text.percent
+    )
+    evidence = _evidence(turn, objective)
+    to_add = _bucket_to_add(objective, evidence)
+    return ObjectiveStatus(
+        name=objective.name,
+        state=_objective_state(reading, evidence),
+        current=unit(reading.current) if reading.current is not None and math.isfinite(reading.current) else None,
+        target=unit(reading.threshold),
+        bad_percent=_percent_number(reading.bad_ratio),
+        allowed_bad_percent=_percent_number(reading.allowed_bad_ratio),
+        requests=_requests(objective, evidence),
+        age_seconds=None if isinstance(evidence, Missing) else round(evidence.age_seconds),
+        interpolated=to_add is not None if isinstance(evidence, Histogram) else None,
+        add_bucket=None if to_add is None else f"{to_add:g}",
+        message=text.clipped(reading.note, MAX_MESSAGE) or None,
+    )
+
+
+def _evidence(turn: Turn, objective: Objective) -> Signal | LatencyReading:
+    """What the objective is judged by."""
+    observation = turn.observation
+    if observation is None:
+        return Missing("NotMeasured")
+    if objective.latency:
+        return observation.latency.get(objective.name, Missing("NotMeasured"))
+    if objective.error_rate:
+        return observation.error_ratio
+    if objective.throughput:
+        return observation.completions_per_second
+    by_cpu = objective.utilization is not None and objective.utilization.resource == "cpu"
+    return observation.cpu_cores if by_cpu else observation.memory_bytes
+
+
+def _objective_state(reading: ObjectiveReading, evidence: Signal | LatencyReading) -> ObjectiveState:
+    if reading.met is not None:
+        return "Met" if reading.met else "Missed"
+    match evidence:
+        case NoTraffic():
+            return "NoTraffic"
+        case Histogram():
+            return "InsufficientData"
+    return "Unknown"
+
+
+def _requests(objective: Objective, evidence: Signal | LatencyReading) -> int | None:
+    match evidence:
+        case Histogram():
+            return round(evidence.total)
+        case NoTraffic() if objective.latency:
+            return 0
+    return None
+
+
+def _bucket_to_add(objective: Objective, evidence: Signal | LatencyReading) -> float | None:
+    if objective.latency is None or not isinstance(evidence, Histogram):
+        return None
+    return quantile.bucket_to_add(evidence, objective.latency.threshold_seconds)
+
+
+def _percent_number(ratio: float | None) -> str | None:
+    return None if ratio is None else f"{ratio * 100:.3g}"

@@ -1,0 +1,328 @@
+"""What each situation looks like to whoever runs `kubectl get perfslo`."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfslo.api.v1alpha1 import MAX_HISTORY, PerformanceSLOStatus
+from perfslo.core.memory import Sample
+from perfslo.core.model import (
+    ChangeResult,
+    Histogram,
+    LatencyReading,
+    Missing,
+    NoTraffic,
+    Outcome,
+    Replicas,
+    Stale,
+    TargetProblem,
+    Value,
+    Verdict,
+)
+from perfslo.core.status import report, state, unreadable
+from perfslo.core.turn import Conflict, Turn
+from tests.core import turns
+from tests.core.turns import FAST, NOW, SLOW, change, memory, observation, plan, spec, target, turn
+
+GONE = TargetProblem("TargetNotFound", "there is no Deployment/web: create it")
+THIN = Histogram(turns.BOUNDS, (30.0, 30.0, 30.0, 30.0, 30.0))
+NO_SERIES = Missing("SeriesMissing", "no series match")
+WITH_FALLBACK = spec(fallback={"minReplicas": 4, "failureThreshold": 3})
+
+
+@pytest.mark.parametrize(
+    ("word", "case"),
+    [
+        ("Healthy", turn(FAST)),
+        ("Breaching", turn(SLOW)),
+        ("Recovering", turn(SLOW, plan=plan(2, 4), change=change(2, 4))),
+        ("Recovering", turn(SLOW, target=target(desired=4, ready=2))),
+        ("Breaching", turn(SLOW, plan=plan(2, 4), change=change(2, 4, ChangeResult.REFUSED))),
+        ("NoTraffic", turn(NoTraffic(), remembered=memory(arrivals=(Sample(NOW, 0.0),)))),
+        ("InsufficientData", turn(THIN)),
+        ("Unknown", turn(NO_SERIES)),
+        ("Unknown", turn(Stale(90.0))),
+        ("Unknown", turn(observation=None, diagnosis=None)),
+        ("Unknown", turn(NO_SERIES, promise=WITH_FALLBACK, remembered=memory(missing_cycles=2))),
+        ("Fallback", turn(NO_SERIES, promise=WITH_FALLBACK, remembered=memory(missing_cycles=3))),
+        ("Suspended", turn(SLOW, promise=spec(suspend=True))),
+        ("NotReady", turn(target=GONE, observation=None, diagnosis=None)),
+        ("NotReady", turn(promise=spec(suspend=True), target=GONE, observation=None, diagnosis=None)),
+    ],
+)
+def test_one_word_says_how_the_promise_stands(word: str, case: Turn) -> None:
+    assert state(case) == word
+    assert report(case, None).summary.state == word
+
+
+def test_an_outage_of_the_whole_source_is_never_the_fallback() -> None:
+    down = Missing("PrometheusUnreachable", "no answer in time")
+    seen = observation(down, source_problem=down)
+    assert state(turn(seen=seen, promise=WITH_FALLBACK, remembered=memory(missing_cycles=9))) == "Unknown"
+
+
+def test_the_columns() -> None:
+    priced = spec(cost={"replicaHourly": "0.04"})
+    pods = Replicas(desired=4, ready=3, cpu_request_cores=0.5)
+    seen = observation(SLOW, pods, cpu_cores=Value(0.75), error_ratio=Value(0.002), completions_per_second=Value(52.34))
+    status = report(
+        turn(
+            SLOW,
+            seen=seen,
+            promise=priced,
+            target=replace(target(), replicas=pods),
+            plan=plan(2, 4),
+            change=change(2, 4),
+        ),
+        None,
+    )
+    assert status.summary.model_dump(exclude_none=True) == {
+        "target": "Deployment/web",
+        "state": "Recovering",
+        "p50": "100ms",
+        "p95": "500ms",
+        "p99": "1.00s",
+        "objective": "p95<200ms",
+        "replicas": "3/4",
+        "desired": "4",
+        "requestsPerSecond": "52.3",
+        "errors": "0.2%",
+        "cpu": "50%",
+        "bottleneck": "Saturated",
+        "lastAction": "replicas 2->4",
+        "cost": "0.16",
+        "observedTime": "2027-01-15T08:00:00Z",
+    }
+    assert (status.current_replicas, status.ready_replicas, status.desired_replicas) == (4, 3, 4)
+
+
+def test_the_last_action_stays_until_the_next() -> None:
+    acted = report(turn(plan=plan(2, 4), change=change(2, 4)), None)
+    refused = turn(plan=plan(4, 5), change=change(4, 5, ChangeResult.REFUSED))
+    assert report(refused, acted).summary.last_action == "replicas 2->4"
+
+
+@pytest.mark.parametrize("latency", [NO_SERIES, Stale(90.0)])
+def test_what_is_unknown_is_empty(latency: LatencyReading) -> None:
+    seen = observation(latency, completions_per_second=latency, error_ratio=latency)
+    status = report(turn(seen=seen), None)
+    shown = status.summary.model_dump(exclude_none=True)
+    assert not {"p50", "p95", "p99", "requestsPerSecond", "errors", "cpu", "desired", "budget", "cost"} & {*shown}
+    (promise,) = status.objectives
+    assert promise.state == "Unknown"
+    assert (promise.current, promise.requests, promise.bad_percent) == (None, None, None)
+    assert promise.interpolated is None
+    assert status.cost is None
+    assert status.last_decision is None
+
+
+def test_no_traffic_is_a_known_zero_of_requests_and_of_nothing_else() -> None:
+    seen = observation(NoTraffic(5.0), completions_per_second=NoTraffic(), error_ratio=NoTraffic())
+    status = report(turn(seen=seen), None)
+    assert status.summary.requests_per_second == "0.0"
+    assert (status.summary.p95, status.summary.errors) == (None, None)
+    (promise,) = status.objectives
+    assert (promise.state, promise.requests, promise.age_seconds, promise.current) == ("NoTraffic", 0, 5, None)
+
+
+def test_each_promise_is_shown_with_its_evidence() -> None:
+    (promise,) = report(turn(SLOW), None).objectives
+    assert promise.model_dump(exclude_none=True) == {
+        "name": "p95",
+        "state": "Missed",
+        "current": "500ms",
+        "target": "200ms",
+        "badPercent": "30",
+        "allowedBadPercent": "5",
+        "requests": 1000,
+        "ageSeconds": 4,
+        "interpolated": False,
+    }
+
+
+def test_a_threshold_between_two_edges_says_which_bucket_to_add() -> None:
+    between = spec(objectives=[{"name": "p95", "latency": {"percentile": 95, "threshold": "300ms"}}])
+    (promise,) = report(turn(FAST, promise=between), None).objectives
+    assert (promise.interpolated, promise.add_bucket) == (True, "0.3")
+
+
+def test_promises_are_told_apart() -> None:
+    two = spec(
+        objectives=[
+            {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+            {"name": "errors", "errorRate": {"maxPercent": "1"}},
+            {"name": "cpu", "utilization": {"resource": "cpu", "targetPercent": 60}},
+            {"name": "served", "throughput": {"minPerSecond": "10"}},
+        ]
+    )
+    seen = observation(FAST, error_ratio=Value(0.02), completions_per_second=Value(20.0))
+    promises = {promise.name: promise for promise in report(turn(seen=seen, promise=two), None).objectives}
+    assert {name: promise.state for name, promise in promises.items()} == {
+        "p95": "Met",
+        "errors": "Missed",
+        "cpu": "Unknown",
+        "served": "Met",
+    }
+    assert (promises["errors"].current, promises["errors"].target) == ("2.0%", "1.0%")
+    assert promises["served"].current == "20.0"
+    assert promises["cpu"].current is None
+    assert promises["errors"].requests is None, "only latency comes with counts"
+
+
+@pytest.mark.parametrize(
+    ("word", "case"),
+    [
+        ("Idle", turn(plan=plan(2, 2))),
+        ("Acting", turn(plan=plan(2, 4), change=change(2, 4))),
+        ("Settling", turn(target=target(desired=4, ready=2), plan=plan(4, 4))),
+        ("Limited", turn(plan=plan(10, 10, "MaxReplicas", proposed=12))),
+        ("Recommending", turn(promise=spec(mode="Recommend"), plan=plan(2, 4))),
+        ("Recommending", turn(promise=spec(mode="Recommend"), conflict=Conflict("HPA web scales it"))),
+        ("Conflict", turn(conflict=Conflict("HPA web scales it"))),
+        ("Suspended", turn(promise=spec(suspend=True))),
+    ],
+)
+def test_the_lever(word: str, case: Turn) -> None:
+    (lever,) = report(case, None).levers
+    assert (lever.name, lever.state) == ("replicas", word)
+
+
+def test_a_lever_that_this_version_does_not_pull_is_disabled() -> None:
+    promise = spec(levers={"database": {"budget": "main", "connectionsPerReplica": 5}})
+    states = {lever.name: lever.state for lever in report(turn(promise=promise), None).levers}
+    assert states.pop("replicas") == "Idle"
+    assert [*states.values()] == ["Disabled"]
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_is_recorded_with_its_numbers() -> None:
+    case = turn(SLOW, plan=plan(2, 10, "MaxReplicas", proposed=12), change=change(2, 10))
+    status = report(case, None)
+    assert status.last_decision
+    assert status.history == (status.last_decision,)
+    assert status.last_decision.model_dump(exclude_none=True, by_alias=True) == {
+        "id": "d1",
+        "time": "2027-01-15T08:00:00Z",
+        "action": "ScaleUp",
+        "lever": "replicas",
+        "from": "2",
+        "to": "10",
+        "proposed": "12",
+        "limitedBy": ("MaxReplicas",),
+        "bottleneck": "Saturated",
+        "mode": "Auto",
+        "result": "Applied",
+        "why": "scale 2 -> 10: load",
+    }
+
+
+def test_a_hold_adds_nothing() -> None:
+    acted = report(turn(plan=plan(2, 4), change=change(2, 4)), None)
+    held = report(turn(plan=plan(4, 4)), acted)
+    assert (held.last_decision, held.history) == (acted.last_decision, acted.history)
+
+
+@pytest.mark.parametrize("result", [ChangeResult.RECOMMENDED, ChangeResult.REFUSED])
+def test_what_is_only_repeated_is_still_the_one_before(result: ChangeResult) -> None:
+    status = report(turn(plan=plan(2, 4), change=change(2, 4, result, decision="d1")), None)
+    status = report(turn(plan=plan(2, 4), change=change(2, 4, result, decision="d2")), status)
+    assert [entry.id for entry in status.history] == ["d1"]
+    assert status.last_decision == status.history[0]
+    status = report(turn(plan=plan(2, 5), change=change(2, 5, result, decision="d3")), status)
+    assert [entry.id for entry in status.history] == ["d3", "d1"]
+
+
+def test_the_same_change_made_twice_is_two_decisions() -> None:
+    status = report(turn(plan=plan(2, 4), change=change(2, 4, decision="d1")), None)
+    status = report(turn(plan=plan(2, 4), change=change(2, 4, decision="d2")), status)
+    assert [entry.id for entry in status.history] == ["d2", "d1"]
+
+
+def test_a_verdict_is_filled_in_later() -> None:
+    status = report(turn(plan=plan(2, 4), change=change(2, 4, decision="d1")), None)
+    status = report(turn(plan=plan(4, 5), change=change(4, 5, decision="d2")), status)
+    status = report(turn(plan=plan(5, 5), verdict=Verdict("d1", Outcome.IMPROVED, "p95 fell")), status)
+    assert [(entry.id, entry.verdict) for entry in status.history] == [("d2", None), ("d1", "Improved")]
+
+
+def test_the_verdict_shows_in_the_last_decision_too() -> None:
+    status = report(turn(plan=plan(2, 4), change=change(2, 4, decision="d1")), None)
+    status = report(turn(plan=plan(4, 4), verdict=Verdict("d1", Outcome.NO_EFFECT, "p95 stayed")), status)
+    assert status.last_decision
+    assert status.last_decision.verdict == "NoEffect"
+
+
+def test_the_history_is_bounded() -> None:
+    status: PerformanceSLOStatus | None = None
+    for number in range(MAX_HISTORY + 5):
+        status = report(
+            turn(plan=plan(number, number + 1), change=change(number, number + 1, decision=f"d{number}")), status
+        )
+    assert status
+    assert len(status.history) == MAX_HISTORY
+    assert status.history[0].id == f"d{MAX_HISTORY + 4}"
+
+
+def test_cost_follows_what_was_decided() -> None:
+    status = report(turn(promise=spec(cost={"replicaHourly": "0.04"}), plan=plan(2, 5)), None)
+    assert status.cost
+    assert status.cost.model_dump() == {"currentHourly": "0.08", "projectedHourly": "0.20", "savedHourly": "0.20"}
+
+
+# --- whatever comes --------------------------------------------------------------------------------------------------
+
+ABSURD = st.floats(min_value=0.0, allow_nan=False, allow_infinity=False)
+COUNTS = st.lists(st.floats(0, 1e12) | st.just(0.0), min_size=4, max_size=4).map(
+    lambda counts: sorted(map(round, counts))
+)
+
+
+@given(
+    counts=COUNTS,
+    load=ABSURD,
+    cores=ABSURD,
+    words=st.text(max_size=3000),
+    name=st.sampled_from(["web", "w" * 253]),
+)
+def test_no_cluster_and_no_prometheus_can_say_what_has_no_status(
+    counts: list[int], load: float, cores: float, words: str, name: str
+) -> None:
+    pods = Replicas(1, 1, cpu_request_cores=1e-3)
+    latency: LatencyReading = Histogram((0.1, 0.2, 1e9, math.inf), tuple(counts)) if counts[-1] else NoTraffic()
+    promise = spec(scaleTargetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": name})
+    case = turn(
+        seen=observation(latency, pods, completions_per_second=Value(load), cpu_cores=Value(cores)),
+        promise=promise,
+        target=target(name=name),
+        plan=replace(plan(1, 2), why=words),
+        change=change(1, 2),
+        conflict=Conflict(words),
+    )
+    status = report(case, None)
+    dumped: dict[str, Any] = json.loads(status.model_dump_json())
+    assert PerformanceSLOStatus.model_validate(dumped) == status
+    lost = turn(seen=observation(Missing("SeriesMissing", words)), promise=promise, target=target(name=name))
+    assert report(lost, status).summary.state == "Unknown"
+    gone = turn(target=TargetProblem("TargetNotFound", words), observation=None, diagnosis=None)
+    assert report(gone, status).summary.state == "NotReady"
+
+
+def test_a_specification_that_does_not_fit_is_said_so_and_the_rest_stays() -> None:
+    known = report(turn(plan=plan(2, 4), change=change(2, 4)), None)
+    status = unreadable("spec.window: write a window", 7, NOW + 60, known)
+    assert status.summary.state == "NotReady"
+    assert (status.observed_generation, status.history, status.memory) == (7, known.history, known.memory)
+    ready, *others = status.conditions
+    assert (ready.type, ready.status, ready.reason) == ("Ready", "False", "SpecInvalid")
+    assert "spec.window: write a window" in ready.message
+    assert others == [condition for condition in known.conditions if condition.type != "Ready"]
+    assert [c.type for c in unreadable("x", 1, NOW, None).conditions] == ["Ready"]
