@@ -88,10 +88,10 @@ class Cycle:
 
     async def once(self) -> None:
         now = self._clock.time()
-        slos = {key: slo for key, slo in self._registry.snapshot().items() if slo.spec}
+        slos = self._registry.snapshot()
         subjects = {key: self._subject(slo, slo.spec, now) for key, slo in slos.items() if slo.spec}
         measured = await self._sources.measure([*_wanted(subjects)])
-        rivals = _rivals(slos.values())
+        rivals = _rivals(subject.slo for subject in subjects.values())
         turns: dict[str, Turn] = {}
         for count, (key, subject) in enumerate(subjects.items()):
             if count % BREATH == 0:
@@ -106,7 +106,7 @@ class Cycle:
         self.turns = turns
         self._memories = {_memory_key(slos[key]): turn.memory for key, turn in turns.items()}
         await self._caretaker.look_round(slos.values(), self._clock.monotonic())
-        await self._scribe.publish(slos, turns.values(), now)
+        await self._scribe.publish(slos, turns, now)
 
     async def _turn(self, subject: Subject, series: Series | None, rivals: Iterable[SLO], now: float) -> Turn:
         """One SLO's turn, in the words of the loop."""

@@ -12,7 +12,7 @@ import structlog
 
 from perfslo.api.v1alpha1 import LeverClaim
 from perfslo.edges.actuators.scale import ScaleActuator
-from perfslo.edges.claims import Claims
+from perfslo.edges.claims import Claims, precedence
 from perfslo.edges.watch import SLO
 from perfslo.errors import ApiError, ConfigurationError
 
@@ -38,7 +38,8 @@ class Caretaker:
             NotLeading: this process must write nothing any more.
         """
         living = {slo.uid: slo for slo in slos}
-        heirs = {_target_key(slo): slo for slo in living.values() if slo.spec}
+        # Of two for one target the older is the heir, as everywhere.
+        heirs = {_target_key(slo): slo for slo in sorted(living.values(), key=precedence, reverse=True) if slo.spec}
         orphans = [claim for claim in self._claims if _is_orphan(claim, living)]
         self._orphaned_since = {_uid(claim): self._orphaned_since.get(_uid(claim), now) for claim in orphans}
         for claim in orphans:
@@ -74,18 +75,13 @@ class Caretaker:
     async def _release(self, claim: LeverClaim, living: dict[str, SLO]) -> None:
         if not await self._is_abandoned(claim, living):
             return
-        done = "left as it is (onDelete: Keep)"
-        if claim.spec.on_delete == "Restore":
-            done = await self._actuator.restore(claim)
-        await self._claims.delete(claim)
         log.info(
             "lever released",
             namespace=claim.metadata.namespace,
             name=claim.spec.holder.name,
             lever=claim.spec.field,
-            target=f"{claim.spec.target_ref.kind}/{claim.spec.target_ref.name}",
             decision_id=claim.spec.decision_id,
-            done=done,
+            done=await self._actuator.release(claim),
         )
 
     async def _attempt(self, claim: LeverClaim, work: Awaitable[None]) -> None:

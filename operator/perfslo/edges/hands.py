@@ -31,7 +31,8 @@ class Hands:
             return None
         step = plan.steps[0]
         decision_id = secrets.token_hex(4)
-        if conflict:
+        recommend_only = slo.spec.lever_mode(step.lever) == "Recommend"
+        if conflict and not recommend_only:
             return Change(decision_id, now, step, ChangeResult.REFUSED, f"WriteConflict: {conflict.message}")
         if step.lever not in self._enabled_levers:
             why = f"LeverDisabled: {step.lever} is not among the levers the administrator enabled"
@@ -44,7 +45,7 @@ class Hands:
                 decision_id=decision_id,
                 time=now,
                 on_delete=slo.spec.on_delete.replicas,
-                recommend_only=slo.spec.lever_mode(step.lever) == "Recommend",
+                recommend_only=recommend_only,
             )
         )
         log.info(

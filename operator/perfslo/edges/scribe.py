@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import Condition, PerformanceSLOStatus
 from perfslo.core.model import JSON, ChangeResult
-from perfslo.core.status import report
+from perfslo.core.status import report, unreadable
 from perfslo.core.turn import Turn
 from perfslo.edges.kube.budget import StatusBudget, Wish
 from perfslo.edges.kube.writes import Event, Writer, apply_status, emit
@@ -50,21 +50,20 @@ class Scribe:
         self._pages: dict[str, _Page] = {}
         self.written = 0
 
-    async def publish(self, slos: Mapping[str, SLO], turns: Iterable[Turn], now: float) -> None:
-        """Write as many changed statuses as the budget allows, and an Event for all that happened.
+    async def publish(self, slos: Mapping[str, SLO], turns: Mapping[str, Turn], now: float) -> None:
+        """Write as many changed statuses as the budget allows, each with the Events of its transitions.
+
+        `turns` are those of this cycle, by the SLO's key. An Event for a decision does not wait for the budget.
 
         Raises:
             NotLeading: this process must write nothing any more.
         """
         self._pages = {key: page for key, page in self._pages.items() if key in slos}
         wishes = []
-        for turn in turns:
-            key = f"{turn.namespace}/{turn.name}"
-            if (slo := slos.get(key)) is None:
-                continue
-            page = self._page(key, slo)
-            before, page.status = page.status, report(turn, page.status)
-            for event in _events(slo, turn, before, page.status):
+        for key, slo in slos.items():
+            page, turn = self._page(key, slo), turns.get(key)
+            before, page.status = page.status, _status(slo, turn, page.status, now)
+            if turn and (event := _decision_event(slo, turn, before, page.status)):
                 await emit(self._writer, self._instance, event)
             if _differs(page, now):
                 wishes.append(Wish(key, _state_changed(page), page.written_at))
@@ -74,7 +73,8 @@ class Scribe:
     def _page(self, key: str, slo: SLO) -> _Page:
         page = self._pages.get(key)
         if page is None or page.uid != slo.uid:
-            page = self._pages[key] = _Page(slo.uid, read_status(slo.status), dict(slo.status))
+            status = read_status(slo.status)
+            page = self._pages[key] = _Page(slo.uid, status, _dump(status))
         return page
 
     async def _write(self, key: str, slo: SLO, now: float) -> None:
@@ -85,8 +85,16 @@ class Scribe:
         except ApiError as error:
             log.warning("status not written", namespace=slo.namespace, name=slo.name, reason=error.reason)
             return
-        page.written, page.written_at = status, now
+        before, page.written, page.written_at = read_status(page.written), status, now
         self.written += 1
+        for event in _transition_events(slo, before, page.status):
+            await emit(self._writer, self._instance, event)
+
+
+def _status(slo: SLO, turn: Turn | None, before: PerformanceSLOStatus, now: float) -> PerformanceSLOStatus:
+    if slo.spec is None:
+        return unreadable(slo.problem, slo.generation, now, before)
+    return report(turn, before) if turn else before
 
 
 def read_status(status: Mapping[str, object]) -> PerformanceSLOStatus:
@@ -111,8 +119,15 @@ def _differs(page: _Page, now: float) -> bool:
 
 def _lasting(status: JSON) -> JSON:
     """Without what changes by itself: a status that only says the time again is not worth a write."""
-    summary = {key: value for key, value in status.get("summary", {}).items() if key != "observedTime"}
-    return {key: value for key, value in status.items() if key != "memory"} | {"summary": summary}
+    return {
+        **{key: value for key, value in status.items() if key != "memory"},
+        "summary": _without("observedTime", status.get("summary", {})),
+        "objectives": [_without("ageSeconds", objective) for objective in status.get("objectives", ())],
+    }
+
+
+def _without(name: str, fields: JSON) -> JSON:
+    return {key: value for key, value in fields.items() if key != name}
 
 
 def _state_changed(page: _Page) -> bool:
@@ -124,30 +139,34 @@ def _state_changed(page: _Page) -> bool:
     )
 
 
-def _events(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: PerformanceSLOStatus) -> Iterable[Event]:
-    if (decision := after.last_decision) and turn.change and decision != before.last_decision:
-        yield Event(
-            slo,
-            reason=_REASONS.get(turn.change.result, decision.action),
-            action=decision.action,
-            note=f"{decision.lever} {decision.from_}->{decision.to}: {turn.why}",
-            warning=turn.change.result is ChangeResult.REFUSED,
-            decision_id=decision.id,
-        )
+def _decision_event(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: PerformanceSLOStatus) -> Event | None:
+    decision, known = after.last_decision, before.last_decision
+    if turn.change is None or decision is None or (known and known.id == decision.id):
+        return None
+    return Event(
+        slo,
+        reason=_REASONS.get(turn.change.result, decision.action),
+        action=decision.action,
+        note=f"{decision.lever} {decision.from_}->{decision.to}: {turn.why}",
+        warning=turn.change.result is ChangeResult.REFUSED,
+        decision_id=decision.id,
+    )
+
+
+_REASONS = {ChangeResult.RECOMMENDED: "Recommended", ChangeResult.REFUSED: "WriteRefused"}
+
+
+def _transition_events(slo: SLO, before: PerformanceSLOStatus, after: PerformanceSLOStatus) -> Iterable[Event]:
     known = {condition.type: condition for condition in before.conditions}
     for condition in after.conditions:
         if _is_telling(condition, known.get(condition.type)):
-            well = condition.status == _TELLING[condition.type]
             yield Event(
                 slo,
                 reason=condition.reason,
                 action=condition.type,
                 note=f"{condition.type} is {condition.status}: {condition.message}",
-                warning=not well,
+                warning=condition.status != _TELLING[condition.type],
             )
-
-
-_REASONS = {ChangeResult.RECOMMENDED: "Recommended", ChangeResult.REFUSED: "WriteRefused"}
 
 
 def _is_telling(condition: Condition, before: Condition | None) -> bool:

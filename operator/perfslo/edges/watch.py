@@ -147,6 +147,8 @@ class Registry:
         old = self._slos.get(slo.key)
         if slo.uid in self._graves or (old and old.resource_version >= slo.resource_version):
             return
+        if slo.problem and not (old and old.problem == slo.problem):
+            log.warning("spec not understood", namespace=slo.namespace, name=slo.name, problem=slo.problem)
         if old:
             self._uids.pop(old.uid, None)
         self._slos[slo.key] = slo
