@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 
 ROOT = Path(__file__).parents[1]
+LONGEST_FIRST = ("test_promise.py", "test_outage.py", "test_leadership.py")
 CRDS = ("performanceslos.perfslo.io", "leverclaims.perfslo.io")
 
 
@@ -103,3 +104,9 @@ def cluster_py(command: str) -> str:
     if done.returncode:
         pytest.fail(f"no cluster is up: run `make cluster` ({done.stderr.strip() or done.stdout.strip()})")
     return done.stdout.strip()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest plays begin first, so that the others are over by the time they end."""
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
