@@ -15,7 +15,7 @@ pytestmark = pytest.mark.cluster
 PROMISED_RATIO = 0.05
 """P95."""
 WINDOW_SECONDS = 60 if LONG else 20
-RISE, CHANGE, FALL, END = (300, 900, 1500, 2400) if LONG else (40, 120, 250, 360)
+RISE, CHANGE, FALL, END = (120, 420, 900, 1500) if LONG else (40, 120, 250, 360)
 """Seconds of the load: calm, tripled, (one service gets slower), back to calm, over."""
 
 
