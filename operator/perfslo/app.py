@@ -26,7 +26,7 @@ from perfslo.edges.kube.writes import Writer
 from perfslo.edges.lease import Elector
 from perfslo.edges.prometheus.source import Sources
 from perfslo.edges.scribe import Scribe
-from perfslo.edges.serve import Health, serve
+from perfslo.edges.serve import Health, serve, stuck
 from perfslo.edges.watch import Registry
 from perfslo.errors import ApiError, NotLeading
 from perfslo.settings import Settings
@@ -34,7 +34,7 @@ from perfslo.settings import Settings
 log = structlog.get_logger(__name__)
 
 MISSED_CYCLES = 4
-"""A leader that has not finished a cycle for this many (and a minute) is stuck: the kubelet may restart it."""
+"""A leader that has not finished a cycle for this many, and for a minute, is stuck: the kubelet may restart it."""
 CLAIMS_RETRY_SECONDS = 2.0
 
 
@@ -75,7 +75,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
             Caretaker(claims, scale, settings.release_grace_seconds),
             clock,
         )
-        health = _health(settings, clock, elector, registry, world, cycle)
+        health = _health(settings, clock, registry, world, cycle)
         server = await serve(settings.port, health, cycle.metrics.registry)
         stack.push_async_callback(server.cleanup)
         log.info("started", version=__version__, identity=identity, namespaces=settings.watch_namespaces or "all")
@@ -138,17 +138,12 @@ async def _signals() -> None:
     raise _Stop
 
 
-def _health(
-    settings: Settings, clock: Clock, elector: Elector, registry: Registry, world: World, cycle: Cycle
-) -> Health:
+def _health(settings: Settings, clock: Clock, registry: Registry, world: World, cycle: Cycle) -> Health:
     patience = max(60.0, MISSED_CYCLES * settings.cycle_seconds)
     started = clock.monotonic()
 
     def alive() -> str | None:
-        last = cycle.finished_at
-        if elector.leading.is_set() and clock.monotonic() - (last or started) > patience and last is not None:
-            return f"no cycle has finished for {patience:.0f} s"
-        return None
+        return stuck(clock.monotonic(), max(world.last_contact, started), cycle.heartbeat, patience)
 
     def ready() -> str | None:
         return None if registry.synced.is_set() and world.synced.is_set() else "the first lists are not complete yet"

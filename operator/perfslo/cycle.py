@@ -69,9 +69,9 @@ class Cycle:
         self._clock = clock
         self._memories: dict[tuple[str, ...], Memory] = {}
         self.turns: Mapping[str, Turn] = {}
-        self.finished_at: float | None = None
-        """Monotonic; None before the first cycle."""
-        self.metrics = Metrics(lambda: self.turns.values())
+        self.heartbeat: float | None = None
+        """Monotonic: when the last cycle began or ended; None on a standby."""
+        self.metrics = Metrics(lambda: self.turns.values(), sources)
 
     async def run(self) -> None:
         """One cycle after another, until cancelled.
@@ -80,11 +80,12 @@ class Cycle:
             NotLeading: the lease was lost.
         """
         while True:
-            started = self._clock.monotonic()
+            started = self.heartbeat = self._clock.monotonic()
             with self.metrics.cycle_seconds.time():
                 await self.once()
-            self.finished_at = self._clock.monotonic()
-            await asyncio.sleep(max(0.0, started + self._settings.cycle_seconds - self.finished_at))
+            self.heartbeat = self._clock.monotonic()
+            self.metrics.cycle_finished.set(self._clock.time())
+            await asyncio.sleep(max(0.0, started + self._settings.cycle_seconds - self.heartbeat))
 
     async def once(self) -> None:
         now = self._clock.time()
@@ -106,7 +107,8 @@ class Cycle:
         self.turns = turns
         self._memories = {_memory_key(slos[key]): turn.memory for key, turn in turns.items()}
         await self._caretaker.look_round(slos.values(), self._clock.monotonic())
-        await self._scribe.publish(slos, turns, now)
+        self.metrics.status_writes.inc(await self._scribe.publish(slos, turns, now))
+        self.metrics.forget_others({(slo.namespace, slo.name) for slo in slos.values()})
 
     async def _turn(self, subject: Subject, series: Series | None, rivals: Iterable[SLO], now: float) -> Turn:
         """One SLO's turn, in the words of the loop."""

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from perfslo import __version__
 from perfslo.core.model import Change, Target
 from perfslo.core.turn import Turn
+from perfslo.edges.prometheus.source import Sources
 
 _SLO = ("namespace", "name")
 
 
 class Metrics:
-    def __init__(self, turns: Callable[[], Iterable[Turn]]) -> None:
+    """docs/metrics.md lists them."""
+
+    def __init__(self, turns: Callable[[], Iterable[Turn]], sources: Sources) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_Turns(turns))
+        self.registry.register(_Sources(sources))
+        self._counted: set[tuple[str, str]] = set()
         build = Gauge(
             "perfslo_build_info", "Always 1; the version is in the label.", ["version"], registry=self.registry
         )
@@ -38,6 +43,11 @@ class Metrics:
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
             registry=self.registry,
         )
+        self.cycle_finished = Gauge(
+            "perfslo_cycle_finished_timestamp_seconds",
+            "When the last cycle ended, in Unix seconds; 0 before the first.",
+            registry=self.registry,
+        )
         self.cycle_errors = Counter(
             "perfslo_cycle_errors_total", "SLOs whose turn failed by a fault of ours.", registry=self.registry
         )
@@ -48,6 +58,44 @@ class Metrics:
         if change:
             direction = "up" if change.step.wanted > change.step.current else "down"
             self.actions.labels(namespace, name, change.step.lever, direction, change.result.value).inc()
+            self._counted.add((namespace, name))
+
+    def forget_others(self, living: Set[tuple[str, str]]) -> None:
+        """Drop the series of SLOs that are gone."""
+        for namespace, name in self._counted - living:
+            self.actions.remove_by_labels({"namespace": namespace, "name": name})
+        self._counted &= living
+
+
+class _Sources(Collector):
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        stats, opened = self._sources.stats, self._sources.open_breakers
+        for name, help_text, total in (
+            ("perfslo_query", "Queries sent.", "queries"),
+            ("perfslo_query_empty", "Answers without a row.", "empty"),
+            ("perfslo_query_rows", "Rows answered.", "rows"),
+            ("perfslo_query_remarks", "Remarks of the source about a query.", "remarks"),
+            ("perfslo_query_duration_seconds", "Time spent on all queries.", "duration_seconds"),
+        ):
+            family = CounterMetricFamily(name, help_text, labels=["source"])
+            for source, of in stats.items():
+                family.add_metric([source], getattr(of, total))
+            yield family
+        errors = CounterMetricFamily("perfslo_query_errors", "Queries that failed.", labels=["source", "reason"])
+        is_open = GaugeMetricFamily(
+            "perfslo_source_open", "1 while the source gets one query a cycle, for it keeps failing.", labels=["source"]
+        )
+        for source, of in stats.items():
+            is_open.add_metric([source], float(source in opened))
+            for reason, count in of.errors.copy().items():
+                errors.add_metric([source, reason], count)
+        yield from (errors, is_open)
 
 
 class _Turns(Collector):
@@ -73,9 +121,11 @@ class _Turns(Collector):
         current = GaugeMetricFamily("perfslo_replicas_current", "Replicas that exist.", labels=_SLO)
         proposed = GaugeMetricFamily("perfslo_replicas_proposed", "Replicas before limits.", labels=_SLO)
         effective = GaugeMetricFamily("perfslo_replicas_effective", "Replicas after limits.", labels=_SLO)
+        paused = GaugeMetricFamily("perfslo_paused", "1 while spec.suspend is true.", labels=_SLO)
         bottleneck = GaugeMetricFamily("perfslo_bottleneck", "1 for the verdict in force.", labels=[*_SLO, "type"])
         for turn in self._turns():
             slo = [turn.namespace, turn.name]
+            paused.add_metric(slo, float(turn.spec.suspend))
             if isinstance(turn.target, Target):
                 current.add_metric(slo, turn.target.replicas.desired)
             if turn.plan and turn.plan.proposed_replicas is not None:
@@ -94,4 +144,4 @@ class _Turns(Collector):
                     value.add_metric(labels, objective.current)
                 if objective.bad_ratio is not None:
                     bad.add_metric(labels, objective.bad_ratio)
-        return [met, value, threshold, bad, current, proposed, effective, bottleneck]
+        return [met, value, threshold, bad, current, proposed, effective, paused, bottleneck]

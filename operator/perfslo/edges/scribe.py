@@ -48,12 +48,12 @@ class Scribe:
         self._budget = budget
         self._instance = instance
         self._pages: dict[str, _Page] = {}
-        self.written = 0
 
-    async def publish(self, slos: Mapping[str, SLO], turns: Mapping[str, Turn], now: float) -> None:
+    async def publish(self, slos: Mapping[str, SLO], turns: Mapping[str, Turn], now: float) -> int:
         """Write as many changed statuses as the budget allows, each with the Events of its transitions.
 
         `turns` are those of this cycle, by the SLO's key. An Event for a decision does not wait for the budget.
+        Returns how many were written.
 
         Raises:
             NotLeading: this process must write nothing any more.
@@ -67,8 +67,7 @@ class Scribe:
                 await emit(self._writer, self._instance, event)
             if _differs(page, now):
                 wishes.append(Wish(key, _state_changed(page), page.written_at))
-        for key in self._budget.grant(wishes, now):
-            await self._write(key, slos[key], now)
+        return sum([await self._write(key, slos[key], now) for key in self._budget.grant(wishes, now)])
 
     def _page(self, key: str, slo: SLO) -> _Page:
         page = self._pages.get(key)
@@ -77,18 +76,18 @@ class Scribe:
             page = self._pages[key] = _Page(slo.uid, status, _dump(status))
         return page
 
-    async def _write(self, key: str, slo: SLO, now: float) -> None:
+    async def _write(self, key: str, slo: SLO, now: float) -> bool:
         page = self._pages[key]
         status = _dump(page.status)
         try:
             await apply_status(self._writer, slo, status)
         except ApiError as error:
             log.warning("status not written", namespace=slo.namespace, name=slo.name, reason=error.reason)
-            return
+            return False
         before, page.written, page.written_at = read_status(page.written), status, now
-        self.written += 1
         for event in _transition_events(slo, before, page.status):
             await emit(self._writer, self._instance, event)
+        return True
 
 
 def _status(slo: SLO, turn: Turn | None, before: PerformanceSLOStatus, now: float) -> PerformanceSLOStatus:

@@ -1,0 +1,173 @@
+"""The probes and the metrics, asked over HTTP as the kubelet and Prometheus do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from perfslo.core.model import TargetProblem
+from perfslo.core.turn import Turn
+from perfslo.edges.metrics import Metrics
+from perfslo.edges.prometheus.source import Sources
+from perfslo.edges.serve import Health, serve, stuck
+from perfslo.settings import Source
+from tests.arch.repository import ROOT
+from tests.core.turns import SLOW, change, plan, spec, turn
+
+WELL = Health(alive=lambda: None, ready=lambda: None)
+
+
+class Answer:
+    def __init__(self, status: int, text: str) -> None:
+        self.status, self.text = status, text
+
+
+@asynccontextmanager
+async def serving(health: Health, registry: CollectorRegistry) -> AsyncIterator[str]:
+    runner = await serve(0, health, registry)
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def get(health: Health, path: str, registry: CollectorRegistry | None = None) -> Answer:
+    async with (
+        serving(health, registry or CollectorRegistry()) as address,
+        aiohttp.request("GET", address + path) as response,
+    ):
+        return Answer(response.status, await response.text())
+
+
+@pytest.mark.parametrize(
+    ("path", "health", "status", "body"),
+    [
+        ("/livez", WELL, 200, "ok\n"),
+        ("/readyz", WELL, 200, "ok\n"),
+        ("/livez", replace(WELL, alive=lambda: "stuck"), 503, "stuck\n"),
+        ("/readyz", replace(WELL, alive=lambda: "stuck"), 200, "ok\n"),
+        ("/readyz", replace(WELL, ready=lambda: "not listed"), 503, "not listed\n"),
+        ("/livez", replace(WELL, ready=lambda: "not listed"), 200, "ok\n"),
+    ],
+)
+async def test_a_probe_says_what_is_wrong(path: str, health: Health, status: int, body: str) -> None:
+    answer = await get(health, path)
+    assert (answer.status, answer.text) == (status, body)
+
+
+@pytest.mark.parametrize(
+    ("last_contact", "heartbeat", "said"),
+    [
+        (990.0, 990.0, None),
+        (990.0, None, None),
+        (849.0, None, "heard nothing from the API server for 150 s"),
+        (849.0, 990.0, "heard nothing from the API server for 150 s"),
+        (990.0, 939.0, "no cycle has ended for 60 s"),
+    ],
+    ids=["leader", "standby", "deaf standby", "deaf leader", "stuck leader"],
+)
+def test_what_a_restart_would_help(last_contact: float, heartbeat: float | None, said: str | None) -> None:
+    problem = stuck(1000.0, last_contact, heartbeat, 60.0)
+    assert (problem is None) if said is None else (problem is not None and said in problem)
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+class Board:
+    """The operator's metrics over turns that a test sets."""
+
+    def __init__(self, *turns: Turn) -> None:
+        self.turns = turns
+        self.sources = Sources({"default": Source(address="http://127.0.0.1:9")}, {})
+        self.metrics = Metrics(lambda: self.turns, self.sources)
+
+    async def scrape(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        answer = await get(WELL, "/metrics", self.metrics.registry)
+        assert answer.status == 200
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+        }
+
+
+def of(metric: str, /, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return metric, frozenset(labels.items())
+
+
+WEB = {"namespace": "shop", "name": "web"}
+
+
+@pytest.fixture
+async def board() -> AsyncIterator[Board]:
+    board = Board()
+    yield board
+    await board.sources.close()
+
+
+async def test_an_slo_has_its_numbers(board: Board) -> None:
+    board.turns = (turn(SLOW, plan=plan(2, 10, "MaxReplicas", proposed=12)),)
+    seen = await board.scrape()
+    assert seen[of("perfslo_objective_met", objective="p95", **WEB)] == 0
+    assert seen[of("perfslo_objective_value", objective="p95", **WEB)] == pytest.approx(0.5)
+    assert seen[of("perfslo_objective_threshold", objective="p95", **WEB)] == pytest.approx(0.2)
+    assert seen[of("perfslo_objective_bad_ratio", objective="p95", **WEB)] == pytest.approx(0.3)
+    assert seen[of("perfslo_replicas_current", **WEB)] == 2
+    assert seen[of("perfslo_replicas_proposed", **WEB)] == 12
+    assert seen[of("perfslo_replicas_effective", **WEB)] == 10
+    assert seen[of("perfslo_bottleneck", type="Saturated", **WEB)] == 1
+    assert seen[of("perfslo_paused", **WEB)] == 0
+
+
+async def test_what_is_unknown_has_no_series(board: Board) -> None:
+    gone = TargetProblem("TargetNotFound", "create it")
+    board.turns = (turn(promise=spec(suspend=True), target=gone, observation=None, diagnosis=None),)
+    seen = await board.scrape()
+    assert [name for name, labels in seen if ("name", "web") in labels] == ["perfslo_paused"]
+
+
+async def test_series_go_with_their_slo(board: Board) -> None:
+    board.turns = (turn(SLOW),)
+    board.metrics.count("shop", "web", change(2, 4))
+    board.metrics.count("shop", "other", change(4, 2))
+    board.metrics.forget_others({("shop", "web"), ("shop", "other")})
+    before = await board.scrape()
+    assert before[of("perfslo_actions_total", lever="replicas", direction="up", result="Applied", **WEB)] == 1
+    board.turns = ()
+    board.metrics.forget_others({("shop", "other")})
+    after = await board.scrape()
+    assert not [name for name, labels in after if ("name", "web") in labels]
+    assert [name for name, labels in after if ("name", "other") in labels] == [
+        "perfslo_actions_total",
+        "perfslo_actions_created",
+    ]
+
+
+async def test_a_source_has_its_totals(board: Board) -> None:
+    stats = board.sources.stats["default"]
+    stats.queries, stats.empty, stats.rows, stats.duration_seconds = 7, 1, 30, 0.5
+    stats.errors["PrometheusUnreachable"] = 2
+    seen = await board.scrape()
+    assert seen[of("perfslo_query_total", source="default")] == 7
+    assert seen[of("perfslo_query_empty_total", source="default")] == 1
+    assert seen[of("perfslo_query_rows_total", source="default")] == 30
+    assert seen[of("perfslo_query_duration_seconds_total", source="default")] == 0.5
+    assert seen[of("perfslo_query_errors_total", source="default", reason="PrometheusUnreachable")] == 2
+    assert seen[of("perfslo_source_open", source="default")] == 0
+
+
+async def test_each_metric_is_documented(board: Board) -> None:
+    board.turns = (turn(SLOW, plan=plan(2, 10)),)
+    board.metrics.count("shop", "web", change(2, 4))
+    board.sources.stats["default"].errors["PrometheusUnreachable"] = 1
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    ours = {family.name for family in board.metrics.registry.collect() if family.name.startswith("perfslo_")}
+    assert len(ours) > 15
+    assert not {name for name in ours if f"`{name}" not in page}
