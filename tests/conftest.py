@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -46,10 +47,11 @@ class Cluster:
         return json.loads(self.kubectl("get", *args, "-o", "json").stdout)
 
     def established(self, *crds: str) -> None:
-        """Wait until these CRDs are served. (`kubectl wait` gives up on a CRD that has no conditions yet.)"""
+        """Wait until these CRDs are served; kubectl's own wait, and its JSONPath, fail when there is no condition yet."""
         path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
         deadline = time.monotonic() + 60
-        while any(self.kubectl("get", f"crd/{name}", f"--output={path}").stdout != "True" for name in crds):
+        look = partial(self.kubectl, "get", f"--output={path}", check=False)
+        while any(look(f"crd/{name}").stdout != "True" for name in crds):
             if time.monotonic() > deadline:
                 pytest.fail(f"not established: {', '.join(crds)}")
             time.sleep(0.2)

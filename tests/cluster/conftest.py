@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from perfslo.core.model import JSON
 from tests.cluster.mirrors import definition
 from tests.cluster.stage import Stage
 from tests.conftest import Cluster
@@ -42,12 +43,12 @@ def rocks(stage: Stage) -> Iterator[str]:
     yield from _defined(stage.cluster, definition(group, "Rock", scale=False), group)
 
 
-def _defined(cluster: Cluster, crd: dict[str, object], group: str) -> Iterator[str]:
-    crd_name = f"crd/{crd['metadata']['name']}"  # type: ignore[index]
+def _defined(cluster: Cluster, crd: JSON, group: str) -> Iterator[str]:
+    name = crd["metadata"]["name"]
     cluster.kubectl("create", "--filename=-", input=json.dumps(crd))
-    cluster.established(crd_name.removeprefix("crd/"))
+    cluster.established(name)
     yield group
-    cluster.kubectl("delete", crd_name, "--wait=false")
+    cluster.kubectl("delete", f"crd/{name}", "--wait=false")
 
 
 @pytest.fixture(scope="session")
