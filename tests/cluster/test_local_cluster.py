@@ -53,10 +53,22 @@ def test_a_pod_reaches_a_service_by_its_name(cluster: Cluster, web: str) -> None
 
 def test_a_node_port_answers_on_this_machine_and_the_request_is_in_the_logs(cluster: Cluster, web: str) -> None:
     port = cluster.get("service", "web", "-n", web)["spec"]["ports"][0]["nodePort"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/?who=test", timeout=20) as answer:
-        assert answer.status == 200
+    assert status_of(f"http://127.0.0.1:{port}/?who=test") == 200
     logs = cluster.kubectl("logs", "-n", web, "deploy/web", "--all-pods=true", "--tail=-1").stdout
     assert "who=test" in logs
+
+
+def status_of(url: str) -> int:
+    """kube-proxy follows the endpoints a moment after the pods are ready: until then the port refuses."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                return int(answer.status)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def test_the_kubelet_measures_containers(cluster: Cluster, web: str) -> None:

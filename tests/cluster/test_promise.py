@@ -32,11 +32,11 @@ class Service:
 
 
 SERVICES = (
-    Service("eight", 9, 600, 2, {"wait_ms": 160, "cpu_ms": 1, "cv": 0.5}),
+    Service("eight", 9, 600, 2, {"wait_ms": 160, "cpu_ms": 0.2, "cv": 0.5}),
     Service(
-        "twenty-five", 30, 250, 2, {"wait_ms": 55, "cpu_ms": 1, "cv": 0.5}, {"wait_ms": 80, "cpu_ms": 1, "cv": 0.5}
+        "twenty-five", 30, 250, 2, {"wait_ms": 55, "cpu_ms": 0.2, "cv": 0.5}, {"wait_ms": 80, "cpu_ms": 0.2, "cv": 0.5}
     ),
-    Service("sixty", 55, 300, 4, {"wait_ms": 50, "cpu_ms": 1, "cv": 0.5}),
+    Service("sixty", 55, 300, 4, {"wait_ms": 50, "cpu_ms": 0.2, "cv": 0.5}),
 )
 
 
