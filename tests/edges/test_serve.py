@@ -32,7 +32,8 @@ class Answer:
 async def serving(health: Health, registry: CollectorRegistry) -> AsyncIterator[str]:
     runner = await serve(0, health, registry)
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        # Port 0 is another one for IPv6.
+        yield next(f"http://127.0.0.1:{port}" for host, port, *_ in runner.addresses if ":" not in host)
     finally:
         await runner.cleanup()
 
