@@ -99,3 +99,20 @@ def test_autoscalers_by_what_they_scale() -> None:
     assert projections.scaled_object(objects.hpa("web", {"name": "web"})).target == web
     rollout = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web"}
     assert projections.scaled_object(objects.hpa("web", rollout)).target == TargetRef("argoproj.io", "Rollout", "web")
+
+
+def test_a_condition_without_a_time_has_held_for_long() -> None:
+    item = objects.pod()
+    item["status"]["conditions"][0]["lastTransitionTime"] = None
+    seen = projections.pod(item)
+    assert seen
+    assert seen.ready_since == 0.0
+
+
+@pytest.mark.parametrize("revision", ["", "latest", "-1", "1.5", "²"])
+def test_a_revision_that_somebody_wrote_is_the_oldest(revision: str) -> None:
+    item = objects.replica_set("rs-1", "d-1", 1, "v")
+    item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = revision
+    seen = projections.replica_set(item)
+    assert seen
+    assert seen.revision == 0

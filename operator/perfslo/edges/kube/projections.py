@@ -20,6 +20,7 @@ REVISION = "deployment.kubernetes.io/revision"
 SAME_MOMENT_SECONDS = 2.0
 """The API's times are whole seconds."""
 _NEVER = "9999-01-01T00:00:00Z"
+_ALWAYS = "1970-01-01T00:00:00Z"
 VERSION_LABELS = ("pod-template-hash", "controller-revision-hash")
 
 
@@ -130,8 +131,9 @@ def replica_set(item: JSON) -> ReplicaSet | None:
     owner = _controller(metadata).get("uid", "")
     if not owner:
         return None
-    revision = metadata.get("annotations", {}).get(REVISION, "0")
-    return ReplicaSet(metadata["uid"], sys.intern(owner), int(revision), _version(metadata.get("labels", {})))
+    written = metadata.get("annotations", {}).get(REVISION, "")  # anybody may write anything there
+    revision = int(written) if written.isascii() and written.isdigit() else 0
+    return ReplicaSet(metadata["uid"], sys.intern(owner), revision, _version(metadata.get("labels", {})))
 
 
 def pod(item: JSON, keep_labels: bool = False) -> Pod | None:
@@ -141,7 +143,7 @@ def pod(item: JSON, keep_labels: bool = False) -> Pod | None:
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {})
     is_ready = ready.get("status") == "True"
-    ready_changed = _time(ready["lastTransitionTime"]) if "lastTransitionTime" in ready else 0.0
+    ready_changed = _time(ready.get("lastTransitionTime") or _ALWAYS)  # some kubelets send null
     labels = metadata.get("labels", {})
     return Pod(
         uid=metadata["uid"],

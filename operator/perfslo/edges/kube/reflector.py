@@ -22,6 +22,8 @@ WATCH_SECONDS = (240, 360)
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 5.0
 """An API server that is back is noticed within this."""
+RELIST_SECONDS = 120.0
+"""Nothing was heard for two bookmarks' time (some servers send none): a list says for sure what there is."""
 NOT_SERVED_RETRY_SECONDS = 60.0
 """How late a kind may be noticed whose definition is installed after the operator."""
 
@@ -37,7 +39,8 @@ class Reflector(Generic[T]):
 
     `changed(key, old, new)` is called for each difference, whichever way it was learnt (event or list), in the
     loop's own thread; `old` is None for a new object and `new` for one that is gone or that `project` left out.
-    `project` returns a frozen value; objects of which it keeps the same are no change.
+    `project` returns a frozen value; objects of which it keeps the same are no change. One that it cannot read is left
+    out and reported: whoever may write one odd object must not stop the operator for everybody.
     """
 
     def __init__(
@@ -79,6 +82,10 @@ class Reflector(Generic[T]):
         """When the API server last told us anything (loop time), the quietest namespace counts."""
         return min(self._contacts.values())
 
+    def heard_at(self, namespace: str) -> float:
+        """When the API server last told us anything of that namespace (loop time)."""
+        return self._contacts.get(namespace, self._contacts.get("", float("-inf")))
+
     async def run(self) -> None:
         """Mirror until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -92,7 +99,7 @@ class Reflector(Generic[T]):
             started = loop.time()
             pause = 0.0
             try:
-                if not self._versions[namespace]:
+                if not self._versions[namespace] or started - self.heard_at(namespace) > RELIST_SECONDS:
                     self._versions[namespace] = await self._list(namespace)
                 await self._watch(namespace)
             except Expired:
@@ -146,8 +153,15 @@ class Reflector(Generic[T]):
 
     def _put(self, item: JSON) -> Key:
         key = _key(item)
-        self._set(key, self._project(item))
+        self._set(key, self._read(key, item))
         return key
+
+    def _read(self, key: Key, item: JSON) -> T | None:
+        try:
+            return self._project(item)
+        except Exception:
+            _log.exception("an object cannot be read and is left out", resource=self.resource, key=key)
+            return None
 
     def _set(self, key: Key, new: T | None) -> None:
         old = self._items.get(key)

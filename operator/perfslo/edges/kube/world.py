@@ -18,6 +18,9 @@ from perfslo.edges.kube.scalers import ScalerIndex
 from perfslo.edges.kube.starts import Starts
 from perfslo.settings import Settings
 
+SILENCE_SECONDS = 180.0
+"""A mirror hears something each minute, or lists anew after two."""
+
 
 class Reference(Protocol):
     """An author's scaleTargetRef, or our own TargetRef."""
@@ -92,6 +95,8 @@ class World:
             return TargetProblem(
                 "KindNotServed", f"the API server does not know {_full(ref)}: install its CustomResourceDefinition"
             )
+        if problem := self._out_of_touch(namespace, kind.reflector):
+            return problem
         found = kind.find((namespace, ref.name))
         if found is None:
             return TargetProblem(
@@ -113,6 +118,18 @@ class World:
             ),
             pod_workloads=frozenset(map(workload_of_pod, found.pods)) or frozenset({ref.name}),
             other_writers=self._scalers.writers(namespace, ref),
+        )
+
+    def _out_of_touch(self, namespace: str, kind: Reflector[Any]) -> TargetProblem | None:
+        """A mirror that fell behind shows a cluster that may be gone: nothing is decided on it."""
+        quietest = min((kind, *self._others), key=lambda reflector: reflector.heard_at(namespace))
+        silence = asyncio.get_running_loop().time() - quietest.heard_at(namespace)
+        if silence <= SILENCE_SECONDS:
+            return None
+        return TargetProblem(
+            "ClusterOutOfSight",
+            f"the API server has told nothing of {quietest.resource} for {silence:.0f} s "
+            f"({quietest.problem or 'it is silent'}): check it, and that the operator may list and watch them",
         )
 
     def _not_enabled(self, ref: TargetRef) -> TargetProblem:
