@@ -47,7 +47,7 @@ class Cluster:
         return json.loads(self.kubectl("get", *args, "-o", "json").stdout)
 
     def established(self, *crds: str) -> None:
-        """Wait until these CRDs are served; kubectl's own wait, and its JSONPath, fail when there is no condition yet."""
+        """Wait until these CRDs are served; `kubectl wait` fails while there is no condition at all."""
         path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
         deadline = time.monotonic() + 60
         look = partial(self.kubectl, "get", f"--output={path}", check=False)
