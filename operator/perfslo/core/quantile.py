@@ -134,9 +134,8 @@ def share_over(of: Histogram, threshold_seconds: float, z: float = Z_90_PERCENT)
 
 def wilson(share: float, samples: float, z: float = Z_90_PERCENT) -> tuple[float, float]:
     """Wilson's score interval of a share (0..1) seen in `samples` (> 0) trials."""
-    shrink = 1 + z * z / samples
-    middle = (share + z * z / (2 * samples)) / shrink
-    half = z * math.sqrt(share * (1 - share) / samples + z * z / (4 * samples * samples)) / shrink
+    middle = (share * samples + z * z / 2) / (samples + z * z)
+    half = z * math.sqrt(samples * share * (1 - share) + z * z / 4) / (samples + z * z)
     return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
 
 
