@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import structlog
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 BREATH = 50
 """Deciding takes about a millisecond an SLO: after this many, let probes and watches have the event loop."""
+LEAST_PATIENCE_SECONDS = 15.0
+"""Writing statuses, and looking after claims, is given up after this or a cycle and goes on in the next one."""
 
 
 BACKENDS_NOT_YET = TargetProblem(
@@ -68,9 +71,10 @@ class Cycle:
         self._caretaker = caretaker
         self._clock = clock
         self._memories: dict[tuple[str, ...], Memory] = {}
+        self._patience_seconds = max(LEAST_PATIENCE_SECONDS, settings.cycle_seconds)
         self.turns: Mapping[str, Turn] = {}
         self.heartbeat: float | None = None
-        """Monotonic: when the last cycle began or ended; None on a standby."""
+        """Monotonic: when the cycle was last seen moving; None on a standby."""
         self.metrics = Metrics(lambda: self.turns.values(), sources)
 
     async def run(self) -> None:
@@ -88,27 +92,73 @@ class Cycle:
             await asyncio.sleep(max(0.0, started + self._settings.cycle_seconds - self.heartbeat))
 
     async def once(self) -> None:
-        now = self._clock.time()
-        slos = self._registry.snapshot()
-        subjects = {key: self._subject(slo, slo.spec, now) for key, slo in slos.items() if slo.spec}
-        measured = await self._sources.measure([*_wanted(subjects)])
+        now, slos = self._clock.time(), self._registry.snapshot()
+        subjects = self._look_up(slos, now)
+        measured = await self._measure(subjects)
+        self.turns = await self._take_turns(subjects, measured, now)
+        self._remember(slos)
+        await self._tidy_up(slos, now)
+
+    def _look_up(self, slos: Mapping[str, SLO], now: float) -> Mapping[str, Subject]:
+        subjects = {}
+        for key, slo in slos.items():
+            with self._contained("target not read", slo):
+                if slo.spec:
+                    subjects[key] = self._subject(slo, slo.spec, now)
+        return subjects
+
+    async def _measure(self, subjects: Mapping[str, Subject]) -> Mapping[str, Series]:
+        measured: Mapping[str, Series] = {}
+        with self._contained("not measured"):
+            measured = await self._sources.measure([*_wanted(subjects)])
+        return measured
+
+    async def _take_turns(
+        self, subjects: Mapping[str, Subject], measured: Mapping[str, Series], now: float
+    ) -> Mapping[str, Turn]:
         rivals = _rivals(subject.slo for subject in subjects.values())
         turns: dict[str, Turn] = {}
         for count, (key, subject) in enumerate(subjects.items()):
             if count % BREATH == 0:
                 await asyncio.sleep(0)
-            try:
+            self.heartbeat = self._clock.monotonic()
+            if self._has_changed(subject.slo):
+                continue
+            with self._contained("turn failed", subject.slo):
                 turns[key] = await self._turn(subject, measured.get(key), rivals[_target_key(subject.slo)], now)
-            except NotLeading:
-                raise
-            except Exception:
-                self.metrics.cycle_errors.inc()
-                log.exception("turn failed", namespace=subject.slo.namespace, name=subject.slo.name)
-        self.turns = turns
-        self._memories = {_memory_key(slos[key]): turn.memory for key, turn in turns.items()}
-        await self._caretaker.look_round(slos.values(), self._clock.monotonic())
-        self.metrics.status_writes.inc(await self._scribe.publish(slos, turns, now))
+        return turns
+
+    def _remember(self, slos: Mapping[str, SLO]) -> None:
+        """A turn that failed or was left out costs no memory; an SLO that is gone does."""
+        memories = self._memories | {_memory_key(slos[key]): turn.memory for key, turn in self.turns.items()}
+        self._memories = {key: memories[key] for key in map(_memory_key, slos.values()) if key in memories}
+
+    async def _tidy_up(self, slos: Mapping[str, SLO], now: float) -> None:
+        """Give back the levers of SLOs that are gone, and say what the others came to."""
+        with self._contained("claims not looked after"):
+            async with asyncio.timeout(self._patience_seconds):
+                await self._caretaker.look_round(slos.values(), self._clock.monotonic())
+        self.heartbeat = self._clock.monotonic()
+        with self._contained("statuses not all written"):
+            async with asyncio.timeout(self._patience_seconds):
+                self.metrics.status_writes.inc(await self._scribe.publish(slos, self.turns, now))
         self.metrics.forget_others({(slo.namespace, slo.name) for slo in slos.values()})
+
+    @contextmanager
+    def _contained(self, what: str, slo: SLO | None = None) -> Iterator[None]:
+        """The trouble of one part is not that of all: it is reported and counted, and the cycle goes on."""
+        try:
+            yield
+        except NotLeading:
+            raise
+        except Exception:
+            self.metrics.cycle_errors.inc()
+            log.exception(what, namespace=slo.namespace if slo else "", name=slo.name if slo else "")
+
+    def _has_changed(self, slo: SLO) -> bool:
+        """Edited, paused or deleted while the source was asked: what was seen before is not acted on."""
+        seen = self._registry.by_uid(slo.uid)
+        return seen is None or seen.generation != slo.generation
 
     async def _turn(self, subject: Subject, series: Series | None, rivals: Iterable[SLO], now: float) -> Turn:
         """One SLO's turn, in the words of the loop."""

@@ -89,6 +89,8 @@ class Caretaker:
             await work
         except (ApiError, ConfigurationError) as error:
             log.warning("claim kept for now", claim=claim.metadata.name, reason=error.reason, problem=str(error))
+        except ValueError as error:  # edited by hand into what is no number
+            log.error("claim cannot be undone: correct or delete it", claim=claim.metadata.name, problem=str(error))
 
 
 def _is_orphan(claim: LeverClaim, living: dict[str, SLO]) -> bool:
