@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from perfslo.errors import ConfigurationError
@@ -64,7 +64,14 @@ class Lease(_Frozen):
     name: str = "perfslo"
     duration_seconds: float = 15.0
     renew_deadline_seconds: float = 10.0
-    retry_period_seconds: float = 2.0
+    retry_period_seconds: float = Field(default=2.0, gt=0)
+
+    @model_validator(mode="after")
+    def _fences(self) -> Lease:
+        """A holder must have stopped, and its last write have ended, before anyone else may begin."""
+        if not self.retry_period_seconds < self.renew_deadline_seconds < self.duration_seconds:
+            raise ValueError("write retryPeriodSeconds < renewDeadlineSeconds < durationSeconds, such as 2, 10 and 15")
+        return self
 
 
 class Settings(_Frozen):

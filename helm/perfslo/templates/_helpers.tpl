@@ -4,7 +4,7 @@
 
 {{- define "perfslo.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "perfslo.labels" -}}
@@ -25,7 +25,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* The operator's settings file: the one place where chart values become its fields. */}}
 {{- define "perfslo.settings" -}}
-namespace: {{ .Release.Namespace }}
+namespace: {{ .Release.Namespace | quote }}
 watchNamespaces: {{ toJson .Values.watch.namespaces }}
 cycleSeconds: {{ .Values.cycleSeconds }}
 releaseGraceSeconds: {{ .Values.releaseGraceSeconds }}
@@ -35,7 +35,7 @@ scaleKinds: {{ toJson .Values.scaleKinds }}
 lease: {{ toJson (merge (dict "name" (include "perfslo.fullname" .)) .Values.lease) }}
 sources:
 {{- range $name, $source := .Values.prometheus.sources }}
-  {{ $name }}:
+  {{ $name | quote }}:
     {{- omit $source "bearerTokenSecret" "caSecret" | toYaml | nindent 4 }}
     {{- with $source.bearerTokenSecret }}
     bearerTokenFile: /etc/perfslo/credentials/{{ $name }}/token/{{ .key }}
@@ -76,11 +76,11 @@ capabilities: {drop: [ALL]}
 {{- range $name, $source := .Values.prometheus.sources }}
 {{- with $source.bearerTokenSecret }}
 - name: {{ $name }}-token
-  secret: {secretName: {{ .name }}, items: [{key: {{ .key }}, path: {{ .key }}}]}
+  secret: {secretName: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]}
 {{- end }}
 {{- with $source.caSecret }}
 - name: {{ $name }}-ca
-  secret: {secretName: {{ .name }}, items: [{key: {{ .key }}, path: {{ .key }}}]}
+  secret: {secretName: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]}
 {{- end }}
 {{- end }}
 {{- end }}
