@@ -94,7 +94,9 @@ class Cycle:
     async def once(self) -> None:
         now, slos = self._clock.time(), self._registry.snapshot()
         subjects = self._look_up(slos, now)
-        measured = await self._measure(subjects)
+        measured: Mapping[str, Series] = {}
+        with self._contained("not measured"):
+            measured = await self._sources.measure([*_wanted(subjects)])
         self.turns = await self._take_turns(subjects, measured, now)
         self._remember(slos)
         await self._tidy_up(slos, now)
@@ -106,12 +108,6 @@ class Cycle:
                 if slo.spec:
                     subjects[key] = self._subject(slo, slo.spec, now)
         return subjects
-
-    async def _measure(self, subjects: Mapping[str, Subject]) -> Mapping[str, Series]:
-        measured: Mapping[str, Series] = {}
-        with self._contained("not measured"):
-            measured = await self._sources.measure([*_wanted(subjects)])
-        return measured
 
     async def _take_turns(
         self, subjects: Mapping[str, Subject], measured: Mapping[str, Series], now: float
