@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LONGEST_FIRST = ("test_promise.py", "test_outage.py", "test_leadership.py")
+LONGEST_FIRST = ("test_outage.py", "test_leadership.py")
 CRDS = ("performanceslos.perfslo.io", "leverclaims.perfslo.io")
 
 
