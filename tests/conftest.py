@@ -56,6 +56,14 @@ class Cluster:
                 pytest.fail(f"not established: {', '.join(crds)}")
             time.sleep(0.2)
 
+    def explained(self, *crds: str) -> None:
+        """Wait until their schemas are published, which comes a moment after they are served."""
+        deadline = time.monotonic() + 60
+        while any(self.kubectl("explain", name, check=False).returncode for name in crds):
+            if time.monotonic() > deadline:
+                pytest.fail(f"no schema is published for {', '.join(crds)}")
+            time.sleep(0.5)
+
     @contextmanager
     def namespace(self) -> Iterator[str]:
         """A namespace of its own, deleted afterwards; tests run beside each other."""
@@ -97,6 +105,7 @@ def crds(cluster: Cluster) -> None:
             f"--filename={ROOT / 'crds'}",
         )
         cluster.established(*CRDS)
+        cluster.explained(*CRDS)
 
 
 def cluster_py(command: str) -> str:
