@@ -112,6 +112,17 @@ async def test_who_lives_keeps_its_lever() -> None:
     assert {*village.claims} == {"web"}
 
 
+async def test_an_edit_of_on_delete_reaches_the_claim_while_its_holder_lives() -> None:
+    village = Village()
+    village.settle("web", "Keep")
+    village.living = [slo("web", spec=aimed_at("web", "Restore"))]
+    await village.at(0.0)
+    assert village.claims["web"].spec.on_delete == "Restore"
+    village.bury("web")
+    await village.at(1.0)
+    assert await village.at(1.0 + GRACE) == {"web": 2}
+
+
 async def test_restore_puts_back_after_the_grace_period_and_forgets() -> None:
     village = Village()
     village.settle("web")

@@ -38,6 +38,8 @@ class Caretaker:
             NotLeading: this process must write nothing any more.
         """
         living = {slo.uid: slo for slo in slos}
+        for claim in self._claims:
+            await self._follow(claim, living)
         # Of two for one target the older is the heir, as everywhere.
         heirs = {_target_key(slo): slo for slo in sorted(living.values(), key=precedence, reverse=True) if slo.spec}
         orphans = [claim for claim in self._claims if _is_orphan(claim, living)]
@@ -64,6 +66,12 @@ class Caretaker:
             )
         self._held = restoring if is_mass else self._held & restoring
 
+    async def _follow(self, claim: LeverClaim, living: dict[str, SLO]) -> None:
+        """What the holder wants done on its own end may be edited while it lives."""
+        holder = living.get(claim.spec.holder.uid)
+        if holder and holder.spec and claim.spec.on_delete != (wanted := holder.spec.on_delete.replicas):
+            await self._attempt(claim, self._claims.adopt(claim, holder, wanted))
+
     async def _hand_over(self, claim: LeverClaim, heir: SLO, living: dict[str, SLO]) -> None:
         if heir.spec and await self._is_abandoned(claim, living):
             await self._claims.adopt(claim, heir, heir.spec.on_delete.replicas)
@@ -84,7 +92,7 @@ class Caretaker:
             done=await self._actuator.release(claim),
         )
 
-    async def _attempt(self, claim: LeverClaim, work: Awaitable[None]) -> None:
+    async def _attempt(self, claim: LeverClaim, work: Awaitable[object]) -> None:
         try:
             await work
         except (ApiError, ConfigurationError) as error:
