@@ -140,10 +140,9 @@ async def _signals() -> None:
 
 def _health(settings: Settings, clock: Clock, registry: Registry, world: World, cycle: Cycle) -> Health:
     patience = max(60.0, MISSED_CYCLES * settings.cycle_seconds)
-    started = clock.monotonic()
 
     def alive() -> str | None:
-        return stuck(clock.monotonic(), max(world.last_contact, started), cycle.heartbeat, patience)
+        return stuck(clock.monotonic(), cycle.heartbeat, patience)
 
     def ready() -> str | None:
         return None if registry.synced.is_set() and world.synced.is_set() else "the first lists are not complete yet"

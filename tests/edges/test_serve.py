@@ -63,19 +63,12 @@ async def test_a_probe_says_what_is_wrong(path: str, health: Health, status: int
 
 
 @pytest.mark.parametrize(
-    ("last_contact", "heartbeat", "said"),
-    [
-        (990.0, 990.0, None),
-        (990.0, None, None),
-        (849.0, None, "heard nothing from the API server for 150 s"),
-        (849.0, 990.0, "heard nothing from the API server for 150 s"),
-        (990.0, 939.0, "no cycle has ended for 60 s"),
-    ],
-    ids=["leader", "standby", "deaf standby", "deaf leader", "stuck leader"],
+    ("heartbeat", "said"),
+    [(990.0, None), (None, None), (939.0, "no cycle has ended for 60 s")],
+    ids=["leader", "standby", "stuck leader"],
 )
-def test_what_a_restart_would_help(last_contact: float, heartbeat: float | None, said: str | None) -> None:
-    problem = stuck(1000.0, last_contact, heartbeat, 60.0)
-    assert (problem is None) if said is None else (problem is not None and said in problem)
+def test_what_a_restart_would_help(heartbeat: float | None, said: str | None) -> None:
+    assert stuck(1000.0, heartbeat, 60.0) == said
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------

@@ -77,11 +77,6 @@ class Reflector(Generic[T]):
         """Until everything was listed once (a kind that is not served counts: there is nothing of it)."""
         await self._synced.wait()
 
-    @property
-    def last_contact(self) -> float:
-        """When the API server last told us anything (loop time), the quietest namespace counts."""
-        return min(self._contacts.values())
-
     def heard_at(self, namespace: str) -> float:
         """When the API server last told us anything of that namespace (loop time)."""
         return self._contacts.get(namespace, self._contacts.get("", float("-inf")))

@@ -80,11 +80,6 @@ class World:
         """For metrics and health: each tells what it mirrors, how well and since when."""
         return (*(kind.reflector for kind in self._kinds.values()), *self._others)
 
-    @property
-    def last_contact(self) -> float:
-        """When the quietest mirror last heard from the API server (loop time); it hears something every minute."""
-        return min(reflector.last_contact for reflector in self.reflectors)
-
     def target(self, namespace: str, reference: Reference, now: float) -> Target | TargetProblem:
         """The target as the mirrors show it at `now` (Unix seconds), or why there is none, in words for its author."""
         ref = TargetRef(reference.group, reference.kind, reference.name)
