@@ -114,14 +114,16 @@ async def test_a_custom_kind_that_is_installed_late_and_scales(
             workload("Deployment", "runs-it", 2),
         )
         await mirrors.found(ref, lambda t: t.replicas.desired == 2 and not t.replicas.ready, "no selector, no pods")
+        # Other tests define kinds of this name too, each in a group of its own.
+        shop = f"widgets.{group}/shop"
         status = '{"status": {"replicas": 2, "selector": "app=runs-it"}}'
-        await mirrors.kubectl("patch", "widget/shop", "--subresource=status", "--type=merge", f"--patch={status}")
+        await mirrors.kubectl("patch", shop, "--subresource=status", "--type=merge", f"--patch={status}")
         seen = await mirrors.found(ref, lambda t: t.replicas.ready == 2, "the selector's pods")
         assert seen.pod_workloads == {"runs-it"}
 
-        await mirrors.kubectl("scale", f"widgets.{group}/shop", "--replicas=5")
+        await mirrors.kubectl("scale", shop, "--replicas=5")
         await mirrors.found(ref, lambda t: t.replicas.desired == 5, "what its scale says now")
-        await mirrors.kubectl("delete", "widget/shop")
+        await mirrors.kubectl("delete", shop)
         await eventually(lambda: mirrors.problem(ref) == "TargetNotFound", "no widget")
 
 
