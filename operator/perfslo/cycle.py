@@ -32,9 +32,6 @@ log = structlog.get_logger(__name__)
 
 BREATH = 50
 """Deciding takes about a millisecond an SLO: after this many, let probes and watches have the event loop."""
-LEAST_PATIENCE_SECONDS = 15.0
-"""Writing statuses, and looking after claims, is given up after this or a cycle and goes on in the next one."""
-
 
 BACKENDS_NOT_YET = TargetProblem(
     "BackendsNotAvailable", "this version scales one target: write spec.scaleTargetRef instead of one for each backend"
@@ -71,7 +68,6 @@ class Cycle:
         self._caretaker = caretaker
         self._clock = clock
         self._memories: dict[tuple[str, ...], Memory] = {}
-        self._patience_seconds = max(LEAST_PATIENCE_SECONDS, settings.cycle_seconds)
         self.turns: Mapping[str, Turn] = {}
         self.heartbeat: float | None = None
         """Monotonic: when the cycle was last seen moving; None on a standby."""
@@ -94,10 +90,12 @@ class Cycle:
     async def once(self) -> None:
         now, slos = self._clock.time(), self._registry.snapshot()
         subjects = self._look_up(slos, now)
-        measured: Mapping[str, Series] = {}
-        with self._contained("not measured"):
-            measured = await self._sources.measure([*_wanted(subjects)])
-        self.turns = await self._take_turns(subjects, measured, now)
+        rivals = _rivals(subject.slo for subject in subjects.values())
+        turns: dict[str, Turn] = {}
+        for measuring in asyncio.as_completed([self._measure(those) for those in _by_source(subjects)]):
+            those, measured = await measuring
+            turns |= await self._take_turns(those, measured, rivals, now)
+        self.turns = turns
         self._remember(slos)
         await self._tidy_up(slos, now)
 
@@ -109,10 +107,19 @@ class Cycle:
                     subjects[key] = self._subject(slo, slo.spec, now)
         return subjects
 
+    async def _measure(self, subjects: Mapping[str, Subject]) -> tuple[Mapping[str, Subject], Mapping[str, Series]]:
+        measured: Mapping[str, Series] = {}
+        with self._contained("not measured"):
+            measured = await self._sources.measure([*_wanted(subjects)])
+        return subjects, measured
+
     async def _take_turns(
-        self, subjects: Mapping[str, Subject], measured: Mapping[str, Series], now: float
+        self,
+        subjects: Mapping[str, Subject],
+        measured: Mapping[str, Series],
+        rivals: Mapping[tuple[str, ...], list[SLO]],
+        now: float,
     ) -> Mapping[str, Turn]:
-        rivals = _rivals(subject.slo for subject in subjects.values())
         turns: dict[str, Turn] = {}
         for count, (key, subject) in enumerate(subjects.items()):
             if count % BREATH == 0:
@@ -132,11 +139,11 @@ class Cycle:
     async def _tidy_up(self, slos: Mapping[str, SLO], now: float) -> None:
         """Give back the levers of SLOs that are gone, and say what the others came to."""
         with self._contained("claims not looked after"):
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self._settings.patience_seconds):
                 await self._caretaker.look_round(slos.values(), self._clock.monotonic())
         self.heartbeat = self._clock.monotonic()
         with self._contained("statuses not all written"):
-            async with asyncio.timeout(self._patience_seconds):
+            async with asyncio.timeout(self._settings.patience_seconds):
                 self.metrics.status_writes.inc(await self._scribe.publish(slos, self.turns, now))
         self.metrics.forget_others({(slo.namespace, slo.name) for slo in slos.values()})
 
@@ -201,6 +208,14 @@ def _memory_key(slo: SLO) -> tuple[str, ...]:
 def _target_key(slo: SLO) -> tuple[str, ...]:
     ref = slo.spec.scale_target_ref if slo.spec else None
     return (slo.namespace, ref.group, ref.kind, ref.name) if ref else (slo.namespace, slo.name)
+
+
+def _by_source(subjects: Mapping[str, Subject]) -> Iterable[Mapping[str, Subject]]:
+    """Apart, so that the SLOs of one source do not wait for another."""
+    parts: dict[str, dict[str, Subject]] = defaultdict(dict)
+    for key, subject in subjects.items():
+        parts[subject.spec.metrics.source][key] = subject
+    return parts.values()
 
 
 def _rivals(slos: Iterable[SLO]) -> Mapping[tuple[str, ...], list[SLO]]:

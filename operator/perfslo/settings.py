@@ -15,6 +15,9 @@ from pydantic.alias_generators import to_camel
 
 from perfslo.errors import ConfigurationError
 
+LEAST_PATIENCE_SECONDS = 15.0
+"""Short cycles are for fast signals, and no reason to give up on a slow server sooner."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
@@ -95,6 +98,11 @@ class Settings(_Frozen):
     release_grace_seconds: float = 60.0
     """A deleted SLO's levers are released after this: `kubectl replace --force` deletes and creates."""
     log_level: str = "info"
+
+    @property
+    def patience_seconds(self) -> float:
+        """For each part of a cycle: what is not done by then is given up and goes on in the next one."""
+        return max(LEAST_PATIENCE_SECONDS, self.cycle_seconds)
 
     def scale_kind(self, api_version: str, kind: str) -> ScaleKind | None:
         """The enabled kind an author's reference means, or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import time
@@ -316,12 +317,50 @@ async def test_a_source_that_fails_in_the_second_round_is_unwell_too(server: Fau
     await sources.close()
 
 
+def many_different() -> list[Wanted]:
+    """SLOs that share no query."""
+    its = [spec({"matchers": [{"label": "a", "value": str(number)}]}) for number in range(20)]
+    return [Wanted(f"shop/{n}", "shop", frozenset({"w"}), "default", "http-server", one) for n, one in enumerate(its)]
+
+
 async def test_no_more_than_four_queries_are_in_flight(server: FaultServer) -> None:
     server.answer = hang(server)
     sources = Sources({"default": a_source(server)}, presets.load())
-    its = [spec({"matchers": [{"label": "a", "value": str(number)}]}) for number in range(20)]
-    await sources.measure(
-        [Wanted(f"shop/{n}", "shop", frozenset({"w"}), "default", "http-server", one) for n, one in enumerate(its)]
-    )
+    await sources.measure(many_different())
     assert len(server.requests) == MAX_IN_FLIGHT, "those that waited are not sent once the source has failed"
     await sources.close()
+
+
+async def test_a_source_that_needs_longer_than_a_cycle_for_all_its_answers_is_left(server: FaultServer) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        server.stop.wait(TIMEOUT_SECONDS / 5)
+        respond(200, vector())(handler)
+
+    server.answer = answer
+    sources = Sources({"default": a_source(server)}, presets.load(), patience_seconds=TIMEOUT_SECONDS / 4)
+    wanted = many_different()
+    series = await sources.measure(wanted)
+    assert {one.source_problem.reason for one in series.values() if one.source_problem} == {"PrometheusSlow"}
+    assert len(series) == len(wanted)
+    assert len(server.requests) < len(wanted), "the rest is not asked"
+    assert sources.stats["default"].errors == {"PrometheusSlow": 1}
+    await sources.measure(wanted)
+    assert sources.open_breakers == {"default"}
+    await sources.close()
+
+
+async def test_no_source_waits_for_one_that_hangs(server: FaultServer) -> None:
+    server.answer = hang(server)
+    other = FaultServer()
+    slow = Source(address=server.address, timeout_seconds=60)
+    sources = Sources({"default": slow, "other": a_source(other)}, presets.load())
+    hanging = asyncio.create_task(sources.measure(many_different()))
+    well = Wanted("shop/other", "shop", frozenset({"web"}), "other", "http-server", spec({"source": "other"}))
+    await asyncio.sleep(0)  # it has asked all that it may
+    series = await sources.measure([well])
+    assert series[well.key].source_problem is None
+    assert not hanging.done()
+    server.close()
+    assert all(one.source_problem for one in (await hanging).values())
+    await sources.close()
+    other.close()

@@ -66,6 +66,7 @@ SOURCE_FIXES = {
     "PrometheusUnreachable": "check that it runs, and that no NetworkPolicy is in between",
     "PrometheusRejected": "check the source's address and credentials",
     "PrometheusUnwell": "look at its log and limits",
+    "PrometheusSlow": "look at its load, and give it what it needs",
     "QueryRejected": "correct spec.metrics.matchers and those of the objectives",
     "NotAsked": "see the other SLOs of this source",
     "SeriesMissing": "check that the pods are scraped, and that spec.metrics.preset names the metric they expose",

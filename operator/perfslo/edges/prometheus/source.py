@@ -1,13 +1,14 @@
-"""The metrics sources of all SLOs: two rounds of shared queries a cycle, at most four at a time.
+"""The metrics sources of all SLOs: two rounds of shared queries a cycle, at most four of a source at a time.
 
-A source that does not answer is unwell as a whole (common mode): every SLO of it is told so, and the rest of the
-cycle's queries are not sent. After a few such cycles the first query of a cycle goes alone, and the others follow only
-if it is answered.
+A source that does not answer, or not all within its patience, is unwell as a whole (common mode): every SLO of it is
+told so, and the rest of the cycle's queries are not sent. After a few such cycles the first query of a cycle goes
+alone, and the others follow only if it is answered. Sources do not wait for one another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ FAILED_CYCLES_TO_OPEN = 2
 """One may be a restart."""
 
 _NOT_ASKED = Missing("NotAsked", "the source failed before this was asked")
+_TOO_SLOW = Missing("PrometheusSlow", "it answers, but all that is asked in a cycle takes it longer than one")
 
 
 @dataclass(slots=True)
@@ -49,10 +51,18 @@ class Stats:
 @dataclass(slots=True)
 class _State:
     client: Client
+    pool: ThreadPoolExecutor
     stats: Stats = field(default_factory=Stats)
+    rhythms: dict[str, tuple[Rhythm | None, Rhythm | None]] = field(default_factory=dict)
     failed_cycles: int = 0
     problem: Missing | None = None
     """Set in a cycle once the source turned out to be unwell."""
+    deadline: float = math.inf
+    """Monotonic: from then on it gets no more queries in this cycle."""
+
+    def begin(self, patience_seconds: float) -> None:
+        """A new cycle."""
+        self.problem, self.deadline = None, time.monotonic() + patience_seconds
 
     @property
     def is_open(self) -> bool:
@@ -60,19 +70,26 @@ class _State:
 
 
 class Sources:
-    """Asks the administrator's sources. One `measure` at a time."""
+    """Asks the administrator's sources. One `measure` of a source at a time."""
 
-    def __init__(self, sources: Mapping[str, Source], presets: Mapping[str, Preset]) -> None:
-        """Raises nothing: a source that cannot work shows at its first query."""
+    def __init__(
+        self, sources: Mapping[str, Source], presets: Mapping[str, Preset], patience_seconds: float = 15.0
+    ) -> None:
+        """Raises nothing: a source that cannot work shows at its first query.
+
+        `patience_seconds`: for all queries of a source together, above 0. One in flight then has its own timeout left.
+        """
         self._settings = sources
         self._presets = presets
         self._matchers = {
             name: tuple(Matcher(matcher.label, matcher.op, matcher.value) for matcher in source.matchers)
             for name, source in sources.items()
         }
-        self._states = {name: _State(Client(source)) for name, source in sources.items()}
-        self._pool = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="prometheus")
-        self._rhythms: dict[str, tuple[Rhythm | None, Rhythm | None]] = {}
+        self._states = {
+            name: _State(Client(source), ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix=f"source-{name}"))
+            for name, source in sources.items()
+        }
+        self._patience_seconds = patience_seconds
 
     @property
     def stats(self) -> Mapping[str, Stats]:
@@ -86,28 +103,42 @@ class Sources:
 
     async def measure(self, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
         """The series of each SLO, by its key. Trouble is in the values; none is raised."""
-        for state in self._states.values():
-            state.problem = None
         series = {one.key: missing(problem) for one in wanted if (problem := self._misconfigured(one))}
-        asking = [(one, self._subject(one)) for one in wanted if one.key not in series]
-        first = await self._round([(one, queries.sampling_asks(subject)) for one, subject in asking])
-        found = {key: queries.sampling(answers) for key, answers in first.items()}
-        self._rhythms = {key: self._follow(key, samplings) for key, samplings in found.items()}
-        intervals = {key: self._intervals(key, samplings) for key, samplings in found.items()}
-        second = await self._round([(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking])
-        for state in (self._states[name] for name in {one.source for one, _ in asking}):
-            state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
-        for one, subject in asking:
-            if problem := self._states[one.source].problem:
-                series[one.key] = missing(problem, common=True)
-            else:
-                series[one.key] = queries.series(subject.preset, found[one.key], *intervals[one.key], second[one.key])
+        by_source: dict[str, list[Wanted]] = {}
+        for one in wanted:
+            if one.key not in series:
+                by_source.setdefault(one.source, []).append(one)
+        async with asyncio.TaskGroup() as group:
+            measuring = [
+                group.create_task(self._measure(self._states[name], those)) for name, those in by_source.items()
+            ]
+        for measured in measuring:
+            series |= measured.result()
         return series
+
+    async def _measure(self, state: _State, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
+        """The same for SLOs of one source."""
+        state.begin(self._patience_seconds)
+        asking = [(one, self._subject(one)) for one in wanted]
+        first = await self._round(state, [(one, queries.sampling_asks(subject)) for one, subject in asking])
+        found = {key: queries.sampling(answers) for key, answers in first.items()}
+        state.rhythms = {key: _follow(state.rhythms.get(key), samplings) for key, samplings in found.items()}
+        intervals = {key: _intervals(state.rhythms[key], samplings) for key, samplings in found.items()}
+        second = await self._round(
+            state, [(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking]
+        )
+        state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
+        if state.problem:
+            return {one.key: missing(state.problem, common=True) for one in wanted}
+        return {
+            one.key: queries.series(subject.preset, found[one.key], *intervals[one.key], second[one.key])
+            for one, subject in asking
+        }
 
     async def close(self) -> None:
         """Ask no more; queries in flight end by their own deadline."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         for state in self._states.values():
+            state.pool.shutdown(wait=False, cancel_futures=True)
             state.client.close()
 
     def _misconfigured(self, wanted: Wanted) -> Missing | None:
@@ -127,52 +158,23 @@ class Sources:
     def _subject(self, wanted: Wanted) -> Subject:
         return queries.subject(wanted, self._presets[wanted.preset], self._matchers[wanted.source])
 
-    def _follow(self, key: str, samplings: Iterable[Sampling | Missing]) -> tuple[Rhythm | None, Rhythm | None]:
-        now = time.monotonic()
-        requests, resources = (
-            scrape.follow(known, sampling, now) if isinstance(sampling, Sampling) else known
-            for sampling, known in zip(samplings, self._rhythms.get(key, (None, None)), strict=True)
-        )
-        return requests, resources
-
-    def _intervals(self, key: str, samplings: Iterable[Sampling | Missing]) -> tuple[float | None, float | None]:
-        requests, resources = (
-            rhythm.seconds if rhythm and isinstance(sampling, Sampling) else None
-            for sampling, rhythm in zip(samplings, self._rhythms[key], strict=True)
-        )
-        return requests, resources
-
-    async def _round(self, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
+    async def _round(self, state: _State, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
         namespaces: dict[Ask, set[str]] = {}
         for wanted, asks in asking:
             for ask in asks.values():
                 namespaces.setdefault(ask, set()).add(wanted.namespace)
-        tables = await self._ask_all(namespaces)
+        tables = await self._ask_all(state, namespaces) if namespaces else {}
         return {
             wanted.key: {name: _answer(tables[ask], wanted) for name, ask in asks.items()} for wanted, asks in asking
         }
 
-    async def _ask_all(self, namespaces: Mapping[Ask, set[str]]) -> Mapping[Ask, Table | Missing]:
-        by_source: dict[str, list[Ask]] = {}
-        for ask in namespaces:
-            by_source.setdefault(ask.source, []).append(ask)
+    async def _ask_all(self, state: _State, namespaces: Mapping[Ask, set[str]]) -> Mapping[Ask, Table | Missing]:
         answers: dict[Ask, Table | Missing] = {}
-        async with asyncio.TaskGroup() as group:
-            for name, asks in by_source.items():
-                group.create_task(self._ask_source(self._states[name], asks, namespaces, answers))
-        return answers
 
-    async def _ask_source(
-        self,
-        state: _State,
-        asks: Iterable[Ask],
-        namespaces: Mapping[Ask, set[str]],
-        answers: dict[Ask, Table | Missing],
-    ) -> None:
         async def answer(ask: Ask) -> None:
             answers[ask] = await self._ask(state, ask, namespaces[ask])
 
-        first, *others = asks
+        first, *others = namespaces
         if state.is_open:
             await answer(first)
         else:
@@ -180,11 +182,12 @@ class Sources:
         async with asyncio.TaskGroup() as group:
             for ask in others:
                 group.create_task(answer(ask))
+        return answers
 
     async def _ask(self, state: _State, ask: Ask, namespaces: Iterable[str]) -> Table | Missing:
         rows: list[Row] = []
         for text in texts(ask.query, namespaces):
-            answered = await asyncio.get_running_loop().run_in_executor(self._pool, _query, state, text)
+            answered = await asyncio.get_running_loop().run_in_executor(state.pool, _query, state, text)
             if isinstance(answered, Missing):
                 return answered
             rows += answered
@@ -193,6 +196,9 @@ class Sources:
 
 def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
     """Runs in a thread of the pool. The counters of `Stats` may lose an increment to a race, which does no harm."""
+    if state.problem is None and time.monotonic() > state.deadline:
+        state.stats.errors[_TOO_SLOW.reason] = state.stats.errors.get(_TOO_SLOW.reason, 0) + 1
+        state.problem = _TOO_SLOW
     if state.problem:
         return _NOT_ASKED
     started = time.monotonic()
@@ -211,6 +217,27 @@ def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
     state.stats.remarks += len(answered.remarks)
     state.stats.empty += not answered.rows
     return answered.rows
+
+
+def _follow(
+    known: tuple[Rhythm | None, Rhythm | None] | None, samplings: Iterable[Sampling | Missing]
+) -> tuple[Rhythm | None, Rhythm | None]:
+    now = time.monotonic()
+    requests, resources = (
+        scrape.follow(before, sampling, now) if isinstance(sampling, Sampling) else before
+        for sampling, before in zip(samplings, known or (None, None), strict=True)
+    )
+    return requests, resources
+
+
+def _intervals(
+    rhythms: tuple[Rhythm | None, Rhythm | None], samplings: Iterable[Sampling | Missing]
+) -> tuple[float | None, float | None]:
+    requests, resources = (
+        rhythm.seconds if rhythm and isinstance(sampling, Sampling) else None
+        for sampling, rhythm in zip(samplings, rhythms, strict=True)
+    )
+    return requests, resources
 
 
 def _answer(table: Table | Missing, wanted: Wanted) -> Answer:
