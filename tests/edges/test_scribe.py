@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from perfslo.core.model import ChangeResult, Histogram, Missing
+from perfslo.core.model import ChangeResult, Histogram, Missing, Value
 from perfslo.core.turn import Conflict, Turn
 from perfslo.edges.kube.budget import StatusBudget
 from perfslo.edges.kube.writes import Writer
 from perfslo.edges.scribe import MEMORY_REFRESH_SECONDS, Scribe
 from perfslo.edges.watch import SLO
 from perfslo.errors import ApiUnavailable, NotLeading
-from tests.core.turns import BOUNDS, FAST, NOW, SLOW, change, memory, plan, turn
+from tests.core.turns import BOUNDS, FAST, NOW, SLOW, change, memory, observation, plan, turn
 from tests.edges.slos import slo
 
 SLOWER = Histogram(BOUNDS, (400.0, 600.0, 950.0, 990.0, 1000.0))
@@ -74,6 +74,20 @@ async def test_what_only_says_the_time_again_is_not_written() -> None:
     await desk.tell(turn(FAST))
     await desk.tell(turn(replace(FAST, age_seconds=11.0)))
     assert len(desk.door.statuses) == 1
+
+
+async def test_the_noise_of_measuring_is_not_written_and_goes_with_what_is() -> None:
+    desk = Desk()
+    calm = observation(FAST, completions_per_second=Value(20.0), memory_bytes=Value(4e8))
+    await desk.tell(turn(seen=calm))
+    for load in (20.6, 19.3, 21.4):
+        noisy = replace(calm, completions_per_second=Value(load), memory_bytes=Value(4e8 + load * 1e6))
+        await desk.tell(turn(seen=noisy))
+    assert len(desk.door.statuses) == 1
+    await desk.tell(turn(seen=replace(noisy, error_ratio=Value(0.03))))
+    assert [status["summary"]["requestsPerSecond"] for status in desk.door.statuses] == ["20.0", "21.4"]
+    await desk.tell(turn(seen=replace(noisy, error_ratio=Value(0.03), completions_per_second=Value(24.0))))
+    assert desk.door.statuses[-1]["summary"]["requestsPerSecond"] == "24.0"
 
 
 async def test_a_number_that_changed_is_written() -> None:

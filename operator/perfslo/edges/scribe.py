@@ -9,6 +9,7 @@ import structlog
 from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import Condition, PerformanceSLOStatus
+from perfslo.core import notable
 from perfslo.core.model import JSON, ChangeResult
 from perfslo.core.status import report, unreadable
 from perfslo.core.turn import Turn
@@ -111,22 +112,13 @@ def _dump(status: PerformanceSLOStatus) -> JSON:
 
 def _differs(page: _Page, now: float) -> bool:
     status = _dump(page.status)
-    if _lasting(status) != _lasting(page.written):
+    if notable.differs(_without_memory(page.written), _without_memory(status)):
         return True
     return status.get("memory") != page.written.get("memory") and now - page.written_at > MEMORY_REFRESH_SECONDS
 
 
-def _lasting(status: JSON) -> JSON:
-    """Without what changes by itself: a status that only says the time again is not worth a write."""
-    return {
-        **{key: value for key, value in status.items() if key != "memory"},
-        "summary": _without("observedTime", status.get("summary", {})),
-        "objectives": [_without("ageSeconds", objective) for objective in status.get("objectives", ())],
-    }
-
-
-def _without(name: str, fields: JSON) -> JSON:
-    return {key: value for key, value in fields.items() if key != name}
+def _without_memory(status: JSON) -> JSON:
+    return {name: value for name, value in status.items() if name != "memory"}
 
 
 def _state_changed(page: _Page) -> bool:
