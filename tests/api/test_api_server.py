@@ -146,6 +146,7 @@ STATUS = PerformanceSLOStatus(
     summary=Summary(
         target="Deployment/checkout", state="Breaching", p50="41ms", p95="312ms", p99="690ms", objective="p95<200ms",
         replicas="4/6", desired="6", requests_per_second="52.3", errors="0.2%", cpu="71%", budget="93.1%",
+        throttled="12%", memory="412Mi", memory_of_limit="81%", disk="0B/s", network="3.4MB/s",
         bottleneck="Saturated", last_action="replicas 4->6", cost="0.24", observed_time="2026-01-01T00:00:00Z",
     ),
     conditions=(
@@ -159,9 +160,9 @@ STATUS = PerformanceSLOStatus(
 
 
 def columns(cluster: Cluster, namespace: str, *args: str) -> dict[str, str]:
-    """Value by header of the one SLO, cut where the headers begin: a value may be empty, and one header has a space."""
+    """Value by header of the one SLO, cut where the headers begin: a value may be empty, a header have a space."""
     header, row = cluster.kubectl("get", "perfslo", "-n", namespace, *args).stdout.splitlines()
-    found = list(re.finditer(r"LAST ACTION|\S+", header))
+    found = list(re.finditer(r"LAST ACTION|MEM LIMIT|\S+", header))
     ends = [*(match.start() for match in found[1:]), None]
     return {match[0]: row[match.start() : end].strip() for match, end in zip(found, ends, strict=True)}
 
@@ -194,7 +195,8 @@ def test_the_columns_show_the_summary(cluster: Cluster, namespace: str) -> None:
     wide = columns(cluster, namespace, "-o", "wide")
     wide.pop("AGE")
     assert wide == narrow | {
-        "P50": "41ms", "P99": "690ms", "RPS": "52.3", "ERRORS": "0.2%", "CPU": "71%", "DESIRED": "6", "COST": "0.24",
+        "P50": "41ms", "P99": "690ms", "RPS": "52.3", "ERRORS": "0.2%", "CPU": "71%", "THROTTLED": "12%",
+        "MEMORY": "412Mi", "MEM LIMIT": "81%", "DISK": "0B/s", "NETWORK": "3.4MB/s", "DESIRED": "6", "COST": "0.24",
     }  # fmt: skip
 
 

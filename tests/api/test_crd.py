@@ -99,7 +99,7 @@ def test_columns_are_scalars_of_the_schema() -> None:
         "TARGET", "STATE", "P95", "OBJECTIVE", "REPLICAS", "BUDGET", "BOTTLENECK", "LAST ACTION", "MODE", "AGE",
     ]  # fmt: skip
     assert [column.name.upper() for column in crd.SLO_COLUMNS if column.wide] == [
-        "P50", "P99", "RPS", "ERRORS", "CPU", "DESIRED", "COST",
+        "P50", "P99", "RPS", "ERRORS", "CPU", "THROTTLED", "MEMORY", "MEM LIMIT", "DISK", "NETWORK", "DESIRED", "COST",
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from tests.cluster.stage import Stage
 pytestmark = pytest.mark.cluster
 
 COLUMNS = ["NAME", "TARGET", "STATE", "P95", "OBJECTIVE", "REPLICAS", "BUDGET", "BOTTLENECK", "LAST ACTION", "MODE"]
-WIDE = ["P50", "P99", "RPS", "ERRORS", "CPU", "DESIRED", "COST"]
+WIDE = ["P50", "P99", "RPS", "ERRORS", "CPU", "THROTTLED", "MEMORY", "MEM LIMIT", "DISK", "NETWORK", "DESIRED", "COST"]
 
 
 def test_columns_and_story(stage: Stage) -> None:
@@ -36,6 +36,7 @@ def test_columns_and_story(stage: Stage) -> None:
     assert float(wide["RPS"]) == pytest.approx(12, rel=0.5)
     assert (wide["ERRORS"], wide["DESIRED"], wide["COST"]) == ("0.0%", "2", "0.08")
     stage.eventually("the CPU is known, once the kubelet was read twice", lambda: "%" in cpu(stage))
+    stage.eventually("memory and network are known as well", lambda: uses_memory_and_network(stage))
 
     story = stage.kubectl("describe", "perfslo", "checkout")
     for words in ("Ready", "SLOMet", "ObjectivesMet", "MetricsFound", "ScaleUp", "MinReplicas"):
@@ -53,6 +54,12 @@ def settled(stage: Stage) -> bool:
 
 def cpu(stage: Stage) -> str:
     return cells(stage.kubectl("get", "perfslo", "--output=wide"))[0]["CPU"]
+
+
+def uses_memory_and_network(stage: Stage) -> bool:
+    row = cells(stage.kubectl("get", "perfslo", "--output=wide"))[0]
+    sizes = re.fullmatch(r"\d+(\.\d)?[KMG]i", row["MEMORY"]), re.fullmatch(r"\d+(\.\d)?k?B/s", row["NETWORK"])
+    return all(sizes)
 
 
 def cells(table: str) -> list[dict[str, str]]:

@@ -13,8 +13,8 @@ from perfslo.core import queries
 from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted, missing, observe
 from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Signal, Stale, Value
 from perfslo.core.preset import Failed, Preset
-from perfslo.core.promql import Matcher, Query
-from perfslo.core.queries import Subject, Table, sampling_asks, value_asks
+from perfslo.core.promql import Matcher, Query, Together
+from perfslo.core.queries import Ask, Subject, Table, sampling_asks, value_asks
 from perfslo.core.scrape import Sampling
 
 FRESH = Sampling(age_seconds=7.0, counts=(1.0, 4.0, 20.0), existed_before=True)
@@ -53,6 +53,10 @@ USUAL = Series(
     cfs_periods=rows(600.0),
     cfs_throttled_periods=rows(60.0),
     memory_bytes=rows(1e6, 2e6),
+    disk_read_bytes=rows(6e6),
+    disk_written_bytes=rows(0.0),
+    network_received_bytes=rows(6e7),
+    network_sent_bytes=rows(6e8, 6e8),
 )
 
 
@@ -69,6 +73,10 @@ def test_what_is_there_becomes_values_with_their_age() -> None:
     assert observation.cpu_cores == Value(0.5, 7.0)
     assert observation.cpu_throttled_ratio == Value(0.1, 7.0)
     assert observation.memory_bytes == Value(3e6, 7.0)
+    assert observation.disk_read_bytes_per_second == Value(1e5, 7.0)  # 6 MB in 60 s
+    assert observation.disk_write_bytes_per_second == NoTraffic(7.0), "a known zero"
+    assert observation.network_receive_bytes_per_second == Value(1e6, 7.0)
+    assert observation.network_transmit_bytes_per_second == Value(2e7, 7.0)
     assert (observation.time, observation.replicas, observation.source_problem) == (1000.0, REPLICAS, None)
     assert observation.scale.window_seconds == 60.0
 
@@ -83,18 +91,32 @@ def requests_of(observation: Observation) -> list[Any]:
 
 
 def resources_of(observation: Observation) -> list[Signal]:
-    return [observation.cpu_cores, observation.cpu_throttled_ratio, observation.memory_bytes]
+    return [
+        observation.cpu_cores,
+        observation.cpu_throttled_ratio,
+        observation.memory_bytes,
+        observation.disk_read_bytes_per_second,
+        observation.disk_write_bytes_per_second,
+        observation.network_receive_bytes_per_second,
+        observation.network_transmit_bytes_per_second,
+    ]
+
+
+NO_IO: dict[str, Answer] = dict.fromkeys(
+    ("disk_read_bytes", "disk_written_bytes", "network_received_bytes", "network_sent_bytes"), ()
+)
 
 
 def test_old_samples_are_stale_each_by_its_own_rhythm() -> None:
     old = replace(FRESH, age_seconds=37.6)
     observation = seen(sampling=old)
     assert requests_of(observation) == [Stale(37.6)] * 4
-    assert all(isinstance(signal, Value) for signal in resources_of(observation))
+    assert all(isinstance(signal, Value | NoTraffic) for signal in resources_of(observation))
     observation = seen(resource_sampling=old)
-    assert resources_of(observation) == [Stale(37.6)] * 3
+    assert resources_of(observation) == [Stale(37.6)] * 7
     assert all(
-        isinstance(signal, Value) for signal in resources_of(seen(resource_sampling=old, resource_scrape_seconds=30.0))
+        isinstance(signal, Value | NoTraffic)
+        for signal in resources_of(seen(resource_sampling=old, resource_scrape_seconds=30.0))
     )
     assert not isinstance(seen(sampling=old, scrape_seconds=30.0).in_flight, Stale)
 
@@ -123,7 +145,14 @@ def test_no_increase_is_no_traffic() -> None:
 
 def test_no_rows_are_missing_never_zero() -> None:
     observation = seen(
-        histograms={}, completions=(), requests=(), in_flight=(), cpu_seconds=(), cfs_periods=(), memory_bytes=()
+        histograms={},
+        completions=(),
+        requests=(),
+        in_flight=(),
+        cpu_seconds=(),
+        cfs_periods=(),
+        memory_bytes=(),
+        **NO_IO,
     )
     for signal in requests_of(observation) + resources_of(observation):
         assert isinstance(signal, Missing)
@@ -156,6 +185,7 @@ def test_a_number_that_is_none_is_missing(number: float) -> None:
         cpu_seconds=bad,
         cfs_throttled_periods=bad,
         memory_bytes=bad,
+        **dict.fromkeys(NO_IO, bad),
     )
     for signal in requests_of(observation) + resources_of(observation):
         assert isinstance(signal, Missing)
@@ -173,7 +203,7 @@ def test_an_unwell_source_is_said_for_everything() -> None:
     problem = Missing("PrometheusUnreachable", "no answer in time")
     for series in (missing(problem, common=True), replace(USUAL, source_problem=problem)):
         observation = observe(spec(), REPLICAS, series, 15.0, 1000.0)
-        assert requests_of(observation) + resources_of(observation) == [problem] * 7
+        assert requests_of(observation) + resources_of(observation) == [problem] * 11
         assert observation.source_problem == problem
     own = observe(spec(), REPLICAS, missing(Missing("SourceNotDefined")), 15.0, 1000.0)
     assert own.latency["p95"] == Missing("SourceNotDefined")
@@ -196,7 +226,7 @@ def asked(one: Subject) -> dict[str, Any]:
 
 def test_equal_slos_share_every_query() -> None:
     assert asked(subject("web")) == asked(subject("db"))
-    assert len(set(asked(subject()).values())) == 10
+    assert len(set(asked(subject()).values())) == 8, "two for each of the four families"
 
 
 def test_an_objectives_matchers_make_a_histogram_of_their_own() -> None:
@@ -214,28 +244,43 @@ def test_an_objectives_matchers_make_a_histogram_of_their_own() -> None:
     assert asks["latency/p95"].query.matchers == (health_matcher,)
     assert asks["latency/cart"].query.matchers == (health_matcher, route_matcher), "united, each once"
     assert asks["completions"].query.matchers == asks["in-flight"].query.matchers == (health_matcher,)
-    assert asks["cpu"].query.matchers == (Matcher("container", "!=", ""),), "the kubelet's series know no routes"
+    assert parts(asks["compute"])["cpu"].matchers == (Matcher("container", "!=", ""),), "the kubelet knows no routes"
+
+
+def parts(ask: Ask) -> dict[str, Query]:
+    return dict(ask.query.parts) if isinstance(ask.query, Together) else {"": ask.query}
+
+
+def test_a_pods_network_is_counted_once_and_without_its_loopback() -> None:
+    io = parts(asked(subject())["io"])
+    assert io["disk-read"].matchers == io["disk-written"].matchers == (Matcher("container", "!=", ""),)
+    sandbox = (Matcher("container", "=~", "|POD"), Matcher("interface", "!=", "lo"))
+    assert io["network-received"].matchers == io["network-sent"].matchers == sandbox
 
 
 def test_the_administrators_matchers_are_everywhere() -> None:
     cluster = Matcher("cluster", "=", "eu")
     for ask in asked(subject(source_matchers=(cluster,))).values():
-        parts = [ask.query] if isinstance(ask.query, Query) else [query for _, query in ask.query.parts]
-        assert all(cluster in query.matchers for query in parts)
+        assert all(cluster in query.matchers for query in parts(ask).values())
 
 
 def test_windows_follow_the_scrape_interval() -> None:
-    asks = value_asks(subject(), 30.0, 5.0)
-    windows = {name: ask.query.window_seconds for name, ask in asks.items() if isinstance(ask.query, Query)}
+    windows = {
+        part or name: query.window_seconds
+        for name, ask in value_asks(subject(), 30.0, 5.0).items()
+        for part, query in parts(ask).items()
+    }
     assert windows["latency/p95"] == windows["requests"] == 120
     assert windows["completions"] == 75
-    assert windows["cpu"] == windows["cfs-periods"] == 40, "the kubelet looks every 10 s, however often it is asked"
+    assert windows["cpu"] == windows["cfs-periods"] == windows["disk-read"] == windows["network-sent"] == 40, (
+        "the kubelet looks every 10 s, however often it is asked"
+    )
     assert windows["in-flight"] == windows["memory"] == 0
 
 
 def test_nothing_is_asked_about_series_that_do_not_exist() -> None:
     assert value_asks(subject(), None, None) == {}
-    assert set(value_asks(subject(), None, 15.0)) == {"cpu", "cfs-periods", "cfs-throttled-periods", "memory"}
+    assert set(value_asks(subject(), None, 15.0)) == {"compute", "io"}
 
 
 def test_rows_go_to_their_own_workload_and_namespace() -> None:
@@ -264,9 +309,17 @@ def test_both_rounds_become_series() -> None:
     sampling, resources = queries.sampling(first)
     assert sampling == Sampling(2.0, (1.0, 4.0, 20.0), True)
     assert isinstance(resources, Missing)
-    second: dict[str, Answer] = {"latency/p95": rows(1.0), "completions": rows(5.0)}
+    second: dict[str, Answer] = {
+        "latency/p95": rows(1.0),
+        "completions": rows(5.0),
+        "compute": (*rows(30.0, part="cpu"), *rows(1e6, part="memory")),
+        "io": Missing("QueryRejected"),
+    }
     series = queries.series(PRESET, (sampling, resources), 15.0, None, second)
     assert series.histograms == {"p95": rows(1.0)}
     assert series.completions == rows(5.0)
     assert series.scrape_seconds == 15.0
     assert isinstance(series.resource_sampling, Missing)
+    assert (series.cpu_seconds, series.cfs_periods) == (rows(30.0, part="cpu"), ())
+    assert series.memory_bytes == rows(1e6, part="memory")
+    assert series.network_sent_bytes == Missing("QueryRejected")

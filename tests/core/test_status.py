@@ -33,6 +33,7 @@ from tests.core.turns import FAST, NOW, SLOW, change, memory, observation, plan,
 
 GONE = TargetProblem("TargetNotFound", "there is no Deployment/web: create it")
 THIN = Histogram(turns.BOUNDS, (30.0, 30.0, 30.0, 30.0, 30.0))
+MI = 2.0**20
 NO_SERIES = Missing("SeriesMissing", "no series match")
 WITH_FALLBACK = spec(fallback={"minReplicas": 4, "failureThreshold": 3})
 
@@ -70,8 +71,22 @@ def test_an_outage_of_the_whole_source_is_never_the_fallback() -> None:
 
 def test_the_columns() -> None:
     priced = spec(cost={"replicaHourly": "0.04"})
-    pods = Replicas(desired=4, ready=3, cpu_request_cores=0.5)
-    seen = observation(SLOW, pods, cpu_cores=Value(0.75), error_ratio=Value(0.002), completions_per_second=Value(52.34))
+    pods = Replicas(
+        desired=4, ready=3, cpu_request_cores=0.5, memory_request_bytes=128 * MI, memory_limit_bytes=256 * MI
+    )
+    seen = observation(
+        SLOW,
+        pods,
+        cpu_cores=Value(0.75),
+        cpu_throttled_ratio=Value(0.118),
+        memory_bytes=Value(412 * MI),
+        disk_read_bytes_per_second=Value(1.2e6),
+        disk_write_bytes_per_second=NoTraffic(),
+        network_receive_bytes_per_second=Value(85e3),
+        network_transmit_bytes_per_second=Value(3.4e6),
+        error_ratio=Value(0.002),
+        completions_per_second=Value(52.34),
+    )
     status = report(
         turn(
             SLOW,
@@ -95,12 +110,47 @@ def test_the_columns() -> None:
         "requestsPerSecond": "52.3",
         "errors": "0.2%",
         "cpu": "50%",
+        "throttled": "12%",
+        "memory": "412Mi",
+        "memoryOfLimit": "54%",
+        "disk": "1.2MB/s",
+        "network": "3.5MB/s",
         "bottleneck": "Saturated",
         "lastAction": "replicas 2->4",
         "cost": "0.16",
         "observedTime": "2027-01-15T08:00:00Z",
     }
     assert (status.current_replicas, status.ready_replicas, status.desired_replicas) == (4, 3, 4)
+    assert status.utilization
+    assert status.utilization.model_dump(exclude_none=True) == {
+        "cpu": "750m",
+        "cpuOfRequest": "50%",
+        "cpuThrottled": "12%",
+        "memory": "412Mi",
+        "memoryOfRequest": "107%",
+        "memoryOfLimit": "54%",
+        "diskRead": "1.2MB/s",
+        "diskWrite": "0B/s",
+        "networkReceive": "85kB/s",
+        "networkTransmit": "3.4MB/s",
+    }
+
+
+def test_use_is_shown_as_far_as_it_is_known() -> None:
+    """Containers without requests or limits have no shares; half a sum is not a sum."""
+    seen = observation(
+        cpu_cores=NoTraffic(),
+        memory_bytes=Value(3 * 1024 * MI),
+        disk_read_bytes_per_second=Value(5.0),
+        network_receive_bytes_per_second=Stale(90.0),
+        network_transmit_bytes_per_second=Missing("SeriesMissing"),
+    )
+    status = report(turn(seen=seen), None)
+    assert status.utilization
+    assert status.utilization.model_dump(exclude_none=True) == {"cpu": "0m", "memory": "3.0Gi", "diskRead": "5B/s"}
+    shown = status.summary.model_dump(exclude_none=True)
+    assert not {"cpu", "throttled", "memoryOfLimit", "disk", "network"} & {*shown}
+    assert report(turn(), None).utilization is None
 
 
 def test_the_last_action_stays_until_the_next() -> None:

@@ -54,31 +54,50 @@ class Service:
 
 
 class Container:
-    """The kubelet's cAdvisor for one pod that uses `cores`, throttled in a quarter of its periods."""
+    """The kubelet's cAdvisor for one pod that uses `cores`, throttled in a quarter of its periods.
+
+    Each second it reads 1 kB from each of two disks and writes 3 kB, receives 20 kB on each of two interfaces and sends
+    50 kB. As in life, there are rows that count the same again: of the whole pod, of its loopback, of its containers.
+    """
 
     def __init__(self, namespace: str, pod: str, cores: float, memory_bytes: float) -> None:
-        self._started = time.monotonic()
-        self._cores = cores
         self._registry = CollectorRegistry()
-        names = ["namespace", "pod", "container"]
-        labels = namespace, pod, "app"
-        self._cpu = Counter("container_cpu_usage_seconds", "CPU.", names, registry=self._registry).labels(*labels)
-        self._periods = Counter("container_cpu_cfs_periods", "P.", names, registry=self._registry).labels(*labels)
-        self._throttled = Counter("container_cpu_cfs_throttled_periods", "T.", names, registry=self._registry)
-        self._throttled_here = self._throttled.labels(*labels)
-        memory = Gauge("container_memory_working_set_bytes", "Memory.", names, registry=self._registry)
-        memory.labels(*labels).set(memory_bytes)
-        memory.labels(namespace, pod, "").set(memory_bytes * 100)
-        self._done = 0.0
+        self._pod = {"namespace": namespace, "pod": pod}
+        self._families: dict[str, Counter] = {}
+        self._per_second = [
+            (self._counter("cpu_usage_seconds", container="app"), cores),
+            (self._counter("cpu_cfs_periods", container="app"), 10.0),
+            (self._counter("cpu_cfs_throttled_periods", container="app"), 2.5),
+            (self._counter("fs_reads_bytes", container="app", device="/dev/sda"), 1e3),
+            (self._counter("fs_reads_bytes", container="app", device="/dev/sdb"), 1e3),
+            (self._counter("fs_reads_bytes", container="", device="/dev/sda"), 1e6),
+            (self._counter("fs_writes_bytes", container="app", device="/dev/sda"), 3e3),
+            (self._counter("network_receive_bytes", container="", interface="eth0"), 20e3),
+            (self._counter("network_receive_bytes", container="", interface="net1"), 20e3),
+            (self._counter("network_receive_bytes", container="", interface="lo"), 1e6),
+            (self._counter("network_receive_bytes", container="app", interface="eth0"), 20e3),
+            (self._counter("network_transmit_bytes", container="POD", interface="eth0"), 50e3),
+        ]
+        memory = Gauge(
+            "container_memory_working_set_bytes", "Memory.", [*self._pod, "container"], registry=self._registry
+        )
+        memory.labels(**self._pod, container="app").set(memory_bytes)
+        memory.labels(**self._pod, container="").set(memory_bytes * 100)
+        self._seen = time.monotonic()
         self._lock = threading.Lock()
+
+    def _counter(self, name: str, **labels: str) -> Counter:
+        if name not in self._families:
+            names = [*self._pod, *labels]
+            self._families[name] = Counter(f"container_{name}", name, names, registry=self._registry)
+        return self._families[name].labels(**self._pod, **labels)
 
     def __call__(self) -> str:
         with self._lock:
-            passed = time.monotonic() - self._started - self._done
-            self._done += passed
-            self._cpu.inc(passed * self._cores)
-            self._periods.inc(passed * 10)
-            self._throttled_here.inc(passed * 2.5)
+            now = time.monotonic()
+            for counter, per_second in self._per_second:
+                counter.inc((now - self._seen) * per_second)
+            self._seen = now
         return generate_latest(self._registry).decode()
 
 

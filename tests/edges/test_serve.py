@@ -11,14 +11,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from perfslo.core.model import TargetProblem
+from perfslo.core.model import NoTraffic, Replicas, TargetProblem, Value
 from perfslo.core.turn import Turn
 from perfslo.edges.metrics import Metrics
 from perfslo.edges.prometheus.source import Sources
 from perfslo.edges.serve import Health, serve, stuck
 from perfslo.settings import Source
 from tests.arch.repository import ROOT
-from tests.core.turns import SLOW, change, plan, spec, turn
+from tests.core.turns import SLOW, change, observation, plan, spec, turn
 
 WELL = Health(alive=lambda: None, ready=lambda: None)
 
@@ -118,6 +118,31 @@ async def test_an_slo_has_its_numbers(board: Board) -> None:
     assert seen[of("perfslo_replicas_effective", **WEB)] == 10
     assert seen[of("perfslo_bottleneck", type="Saturated", **WEB)] == 1
     assert seen[of("perfslo_paused", **WEB)] == 0
+
+
+async def test_an_slo_has_what_its_pods_use(board: Board) -> None:
+    pods = Replicas(2, 2, cpu_request_cores=0.5, memory_limit_bytes=1e8)
+    seen = observation(
+        SLOW,
+        pods,
+        cpu_cores=Value(0.6),
+        cpu_throttled_ratio=Value(0.1),
+        memory_bytes=Value(1.5e8),
+        disk_read_bytes_per_second=NoTraffic(),
+        network_transmit_bytes_per_second=Value(3e6),
+    )
+    board.turns = (turn(seen=seen),)
+    shown = await board.scrape()
+    used = {series: value for series, value in shown.items() if "second" in series[0] or "utilization" in series[0]}
+    assert used == {
+        of("perfslo_utilization_ratio", resource="cpu", of="request", **WEB): 0.6,
+        of("perfslo_utilization_ratio", resource="memory", of="limit", **WEB): 0.75,
+        of("perfslo_disk_bytes_per_second", direction="read", **WEB): 0,
+        of("perfslo_network_bytes_per_second", direction="transmit", **WEB): 3e6,
+    } | {series: value for series, value in used.items() if ("name", "web") not in series[1]}
+    assert shown[of("perfslo_cpu_throttled_ratio", **WEB)] == 0.1
+    board.turns = ()
+    assert not [name for name, labels in await board.scrape() if ("name", "web") in labels]
 
 
 async def test_what_is_unknown_has_no_series(board: Board) -> None:

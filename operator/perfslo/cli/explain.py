@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from perfslo.api.v1alpha1 import Decision, ObjectiveStatus, PerformanceSLOStatus
+from perfslo.api.v1alpha1 import Decision, ObjectiveStatus, PerformanceSLOStatus, UtilizationStatus
 from perfslo.cli import _cluster
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import Api
@@ -51,8 +51,9 @@ def story(slo: JSON, now: datetime) -> Iterator[str]:
         f"  {summary.target or 'no target'}: {summary.replicas or '?'} replicas ready, "
         f"between {spec.get('minReplicas', '?')} and {spec.get('maxReplicas', '?')}, mode {spec.get('mode', 'Auto')}"
     )
-    if measured := ", ".join(_measured(status)):
-        yield f"  {measured}"
+    for told in (_measured(status), _used(status)):
+        if words := ", ".join(told):
+            yield f"  {words}"
     if why := _why(status):
         yield f"  Why: {why}"
     if status.objectives:
@@ -78,10 +79,29 @@ def _measured(status: PerformanceSLOStatus) -> Iterator[str]:
         "promised {}": summary.objective,
         "{} requests/s": summary.requests_per_second,
         "{} failed": summary.errors,
-        "CPU {} of what is requested": summary.cpu,
         "bottleneck {}": summary.bottleneck,
         "{} of the error budget left": summary.budget,
     }
+    return _said(shown)
+
+
+def _used(status: PerformanceSLOStatus) -> Iterator[str]:
+    used = status.utilization or UtilizationStatus()
+    shown = {
+        "CPU {}": used.cpu,
+        "{} of requests": used.cpu_of_request,
+        "{} throttled": used.cpu_throttled,
+        "memory {}": used.memory,
+        "{} of limits": used.memory_of_limit,
+        "disks {} read": used.disk_read,
+        "{} written": used.disk_write,
+        "network {} received": used.network_receive,
+        "{} sent": used.network_transmit,
+    }
+    return _said(shown)
+
+
+def _said(shown: Mapping[str, str | None]) -> Iterator[str]:
     return (words.format(value) for words, value in shown.items() if value)
 
 

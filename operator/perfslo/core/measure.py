@@ -83,6 +83,11 @@ class Series:
     cfs_periods: Answer = ()
     cfs_throttled_periods: Answer = ()
     memory_bytes: Answer = ()
+    disk_read_bytes: Answer = ()
+    """Increase over the resource window; so are the next three."""
+    disk_written_bytes: Answer = ()
+    network_received_bytes: Answer = ()
+    network_sent_bytes: Answer = ()
     source_problem: Missing | None = None
     """Set when the whole source is unwell; the rest is then not looked at."""
 
@@ -115,6 +120,12 @@ def observe(
         cpu_cores=resources.happened(series.cpu_seconds, series.resource_window_seconds),
         cpu_throttled_ratio=resources.ratio(series.cfs_throttled_periods, series.cfs_periods),
         memory_bytes=resources.value(series.memory_bytes),
+        disk_read_bytes_per_second=resources.happened(series.disk_read_bytes, series.resource_window_seconds),
+        disk_write_bytes_per_second=resources.happened(series.disk_written_bytes, series.resource_window_seconds),
+        network_receive_bytes_per_second=resources.happened(
+            series.network_received_bytes, series.resource_window_seconds
+        ),
+        network_transmit_bytes_per_second=resources.happened(series.network_sent_bytes, series.resource_window_seconds),
         source_problem=series.source_problem,
     )
 

@@ -110,6 +110,13 @@ class Observation:
     cpu_throttled_ratio: Signal = Missing("NotMeasured")
     """Throttled share of CFS periods, 0..1."""
     memory_bytes: Signal = Missing("NotMeasured")
+    """Working set of all pods: what the kernel counts against their limits, less what it can reclaim."""
+    disk_read_bytes_per_second: Signal = Missing("NotMeasured")
+    """All pods, all devices. A container that never touched a device has no series, which is Missing."""
+    disk_write_bytes_per_second: Signal = Missing("NotMeasured")
+    network_receive_bytes_per_second: Signal = Missing("NotMeasured")
+    """All pods, all interfaces but the loopback."""
+    network_transmit_bytes_per_second: Signal = Missing("NotMeasured")
     source_problem: Missing | None = None
     """Set when the whole metrics source is unwell (common mode): everything is held."""
 

@@ -88,15 +88,24 @@ def cpu_ratio(observation: Observation) -> float | None:
     return _used(observation.cpu_cores, observation.replicas.cpu_request_cores, observation.replicas.ready)
 
 
-def used_ratio(utilization: Utilization, observation: Observation) -> float | None:
-    """Use over request of the ready pods; None when either is unknown."""
-    if utilization.resource == "cpu":
-        return cpu_ratio(observation)
+def memory_ratio(observation: Observation) -> float | None:
+    """Memory used over memory requested by the ready pods; None when either is unknown."""
     return _used(observation.memory_bytes, observation.replicas.memory_request_bytes, observation.replicas.ready)
 
 
-def _used(usage: Signal, request: float | None, ready: int) -> float | None:
-    return usage.value / (request * ready) if isinstance(usage, Value) and request and ready else None
+def memory_limit_ratio(observation: Observation) -> float | None:
+    """Memory used over the ready pods' limits: at 1 the average pod is killed. None when either is unknown."""
+    return _used(observation.memory_bytes, observation.replicas.memory_limit_bytes, observation.replicas.ready)
+
+
+def used_ratio(utilization: Utilization, observation: Observation) -> float | None:
+    """Use over request of the ready pods; None when either is unknown."""
+    return cpu_ratio(observation) if utilization.resource == "cpu" else memory_ratio(observation)
+
+
+def _used(usage: Signal, each: float | None, ready: int) -> float | None:
+    used = number(usage)
+    return used / (each * ready) if used is not None and each and ready else None
 
 
 def _read(spec: PerformanceSLOSpec, objective: Objective, observation: Observation) -> ObjectiveReading:

@@ -24,6 +24,8 @@ CPU = "container_cpu_usage_seconds_total"
 CFS_PERIODS = "container_cpu_cfs_periods_total"
 CFS_THROTTLED_PERIODS = "container_cpu_cfs_throttled_periods_total"
 MEMORY = "container_memory_working_set_bytes"
+DISK_READ, DISK_WRITTEN = "container_fs_reads_bytes_total", "container_fs_writes_bytes_total"
+NETWORK_RECEIVED, NETWORK_SENT = "container_network_receive_bytes_total", "container_network_transmit_bytes_total"
 HOUSEKEEPING_SECONDS = 10.0
 """The kubelet's cAdvisor looks at a container about this often: more frequent scrapes repeat the same numbers."""
 
@@ -32,7 +34,9 @@ REMEMBERED = 1024
 
 _SAMPLING, _RESOURCE_SAMPLING = "sampling", "resource-sampling"
 _COMPLETIONS, _REQUESTS, _IN_FLIGHT = "completions", "requests", "in-flight"
+_COMPUTE, _IO = "compute", "io"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
+_READ, _WRITTEN, _RECEIVED, _SENT = "disk-read", "disk-written", "network-received", "network-sent"
 _LATENCY = "latency/"
 
 
@@ -95,7 +99,7 @@ def sampling(answers: Answers) -> tuple[Sampling | Missing, Sampling | Missing]:
 @lru_cache(REMEMBERED)
 def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_seconds: float | None) -> Asks:
     """The second round: what the series say; nothing about those that do not exist (None)."""
-    asks: dict[str, Query] = {}
+    asks: dict[str, Query | Together] = {}
     if scrape_seconds is not None:
         scale = TimeScale(scrape_seconds)
         preset, requests = subject.preset, _requests(subject)
@@ -109,10 +113,22 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
             asks[_LATENCY + name] = _increase(buckets, scale.window_seconds)
     if resource_scrape_seconds is not None:
         window = resource_window_seconds(resource_scrape_seconds)
-        asks[_CPU] = _increase(_resource(subject, CPU), window)
-        asks[_PERIODS] = _increase(_resource(subject, CFS_PERIODS), window)
-        asks[_THROTTLED] = _increase(_resource(subject, CFS_THROTTLED_PERIODS), window)
-        asks[_MEMORY] = _resource(subject, MEMORY)
+        asks[_COMPUTE] = Together(
+            (
+                (_CPU, _increase(_resource(subject, CPU), window)),
+                (_PERIODS, _increase(_resource(subject, CFS_PERIODS), window)),
+                (_THROTTLED, _increase(_resource(subject, CFS_THROTTLED_PERIODS), window)),
+                (_MEMORY, _resource(subject, MEMORY)),
+            )
+        )
+        asks[_IO] = Together(
+            (
+                (_READ, _increase(_resource(subject, DISK_READ), window)),
+                (_WRITTEN, _increase(_resource(subject, DISK_WRITTEN), window)),
+                (_RECEIVED, _increase(_network(subject, NETWORK_RECEIVED), window)),
+                (_SENT, _increase(_network(subject, NETWORK_SENT), window)),
+            )
+        )
     return {name: Ask(subject.source, query) for name, query in asks.items()}
 
 
@@ -146,10 +162,14 @@ def series(
         resource_sampling=resources,
         resource_scrape_seconds=resource_every,
         resource_window_seconds=resource_window_seconds(resource_every),
-        cpu_seconds=second.get(_CPU, ()),
-        cfs_periods=second.get(_PERIODS, ()),
-        cfs_throttled_periods=second.get(_THROTTLED, ()),
-        memory_bytes=second.get(_MEMORY, ()),
+        cpu_seconds=_part(second, _COMPUTE, _CPU),
+        cfs_periods=_part(second, _COMPUTE, _PERIODS),
+        cfs_throttled_periods=_part(second, _COMPUTE, _THROTTLED),
+        memory_bytes=_part(second, _COMPUTE, _MEMORY),
+        disk_read_bytes=_part(second, _IO, _READ),
+        disk_written_bytes=_part(second, _IO, _WRITTEN),
+        network_received_bytes=_part(second, _IO, _RECEIVED),
+        network_sent_bytes=_part(second, _IO, _SENT),
     )
 
 
@@ -191,6 +211,18 @@ def _requests(subject: Subject, own: tuple[Matcher, ...] = ()) -> Query:
 def _resource(subject: Subject, metric: str) -> Query:
     containers = Matcher("container", "!=", "")  # without a name: the sums of whole pods and cgroups
     return Query(metric=metric, matchers=(*subject.source_matchers, containers))
+
+
+def _network(subject: Subject, metric: str) -> Query:
+    # A pod's containers share its network, which the kubelet counts once: for the sandbox, which has no container's
+    # name, or "POD" with older runtimes. One series an interface.
+    sandbox, interfaces = Matcher("container", "=~", "|POD"), Matcher("interface", "!=", "lo")
+    return Query(metric=metric, matchers=(*subject.source_matchers, sandbox, interfaces))
+
+
+def _part(answers: Answers, ask: str, part: str) -> Answer:
+    answer = answers.get(ask, ())
+    return answer if isinstance(answer, Missing) else tuple(row for row in answer if row.labels.get("part") == part)
 
 
 def _increase(query: Query, window_seconds: float, mark: Mark | None = None) -> Query:

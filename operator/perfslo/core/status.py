@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from perfslo.api.v1alpha1 import (
     MAX_HISTORY,
@@ -16,6 +15,7 @@ from perfslo.api.v1alpha1 import (
     PerformanceSLOStatus,
     State,
     Summary,
+    UtilizationStatus,
 )
 from perfslo.core import memory as memory_codec
 from perfslo.core import quantile, text
@@ -29,11 +29,11 @@ from perfslo.core.model import (
     Signal,
     Target,
     TargetProblem,
-    Value,
     Verdict,
 )
 from perfslo.core.promises import objective_status
 from perfslo.core.turn import AVAILABLE_LEVERS, Turn
+from perfslo.core.utilization import disk, network, utilization, words
 
 MAX_TEXT, MAX_LONG_TEXT = 256, 1024
 """As the API's models have it: what a cluster or Prometheus says is cut to fit."""
@@ -51,6 +51,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         objectives=tuple(
             objective_status(turn, objective, reading) for objective, reading in turn.readings if reading is not None
         ),
+        utilization=_utilization(turn),
         levers=_levers(turn),
         current_replicas=replicas.desired if replicas else None,
         ready_replicas=replicas.ready if replicas else None,
@@ -103,6 +104,7 @@ def state(turn: Turn) -> State:
 
 def _summary(turn: Turn, previous: Summary) -> Summary:
     observation, diagnosis = turn.observation, turn.diagnosis
+    used = _utilization(turn) or UtilizationStatus()
     histogram = _primary_histogram(turn)
     primary = turn.spec.primary_objective
     latency = turn.spec.primary_latency
@@ -117,9 +119,14 @@ def _summary(turn: Turn, previous: Summary) -> Summary:
         objective=f"{_short(primary)}<{latency.threshold}",
         replicas=f"{replicas.ready}/{replicas.desired}" if replicas else None,
         desired=str(turn.plan.final_replicas) if turn.plan and turn.plan.final_replicas is not None else None,
-        requests_per_second=_value(observation.completions_per_second, text.rate) if observation else None,
+        requests_per_second=words(observation.completions_per_second, text.rate) if observation else None,
         errors=_errors(observation.error_ratio) if observation else None,
-        cpu=_cpu(turn),
+        cpu=used.cpu_of_request,
+        throttled=used.cpu_throttled,
+        memory=used.memory,
+        memory_of_limit=used.memory_of_limit,
+        disk=disk(observation) if observation else None,
+        network=network(observation) if observation else None,
         bottleneck=_bottleneck(diagnosis),
         last_action=_last_action(turn, previous),
         cost=_hourly(turn, replicas.desired) if replicas else None,
@@ -144,28 +151,14 @@ def _quantile(histogram: Histogram | None, q: float) -> str | None:
     return text.seconds(estimate.value) if estimate and math.isfinite(estimate.value) else None
 
 
-def _value(signal: Signal, words: Callable[[float], str]) -> str | None:
-    match signal:
-        case Value(value=value):
-            return words(value)
-        case NoTraffic():
-            return words(0.0)
-    return None
-
-
 def _errors(signal: Signal) -> str | None:
     """A share of no requests is none at all."""
-    return None if isinstance(signal, NoTraffic) else _value(signal, text.percent)
+    return None if isinstance(signal, NoTraffic) else words(signal, text.percent)
 
 
-def _cpu(turn: Turn) -> str | None:
-    """Use of what is requested, as HPA counts it; nothing when a container has no request."""
-    if not turn.observation or not isinstance(turn.observation.cpu_cores, Value):
-        return None
-    replicas = turn.observation.replicas
-    if not replicas.cpu_request_cores or not replicas.ready:
-        return None
-    return text.percent(turn.observation.cpu_cores.value / (replicas.cpu_request_cores * replicas.ready))
+def _utilization(turn: Turn) -> UtilizationStatus | None:
+    used = utilization(turn.observation) if turn.observation else UtilizationStatus()
+    return used if used != UtilizationStatus() else None
 
 
 def _bottleneck(diagnosis: Diagnosis | None) -> str | None:

@@ -26,6 +26,28 @@ def rate(per_second: float) -> str:
     return f"{per_second:.1f}" if per_second < 100 else _whole(per_second)
 
 
+def cores(value: float) -> str:
+    """CPU in use, in thousandths of a core, as `kubectl top` has it: 750m."""
+    return f"{_whole(value * 1000)}m"
+
+
+def size(value: float) -> str:
+    """Bytes of memory, with Kubernetes' binary units: 412Mi, 1.2Gi."""
+    return _scaled(value, 1024, ("", "Ki", "Mi", "Gi", "Ti"))
+
+
+def speed(per_second: float) -> str:
+    """Bytes a second of a disk or a network, with decimal units: 0B/s, 85kB/s, 1.2MB/s."""
+    return _scaled(per_second, 1000, ("B/s", "kB/s", "MB/s", "GB/s", "TB/s"))
+
+
+def _scaled(number: float, step: int, units: tuple[str, ...]) -> str:
+    power = 0
+    while number >= step and power < len(units) - 1:
+        number, power = number / step, power + 1
+    return f"{number:.1f}{units[power]}" if power and number < 10 else f"{_whole(number)}{units[power]}"
+
+
 def _whole(number: float) -> str:
     """Without decimals; what is absurdly large stays short."""
     return f"{number:.0f}" if number < 1e12 else f"{number:.3g}"

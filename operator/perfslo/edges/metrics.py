@@ -9,7 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from perfslo import __version__
-from perfslo.core.model import Change, Target
+from perfslo.core import objectives
+from perfslo.core.model import Change, Observation, Target
 from perfslo.core.turn import Turn
 from perfslo.edges.prometheus.source import Sources
 
@@ -123,8 +124,11 @@ class _Turns(Collector):
         effective = GaugeMetricFamily("perfslo_replicas_effective", "Replicas after limits.", labels=_SLO)
         paused = GaugeMetricFamily("perfslo_paused", "1 while spec.suspend is true.", labels=_SLO)
         bottleneck = GaugeMetricFamily("perfslo_bottleneck", "1 for the verdict in force.", labels=[*_SLO, "type"])
+        used = _Used()
         for turn in self._turns():
             slo = [turn.namespace, turn.name]
+            if turn.observation:
+                used.add(slo, turn.observation)
             paused.add_metric(slo, float(turn.spec.suspend))
             if isinstance(turn.target, Target):
                 current.add_metric(slo, turn.target.replicas.desired)
@@ -144,4 +148,43 @@ class _Turns(Collector):
                     value.add_metric(labels, objective.current)
                 if objective.bad_ratio is not None:
                     bad.add_metric(labels, objective.bad_ratio)
-        return [met, value, threshold, bad, current, proposed, effective, paused, bottleneck]
+        return [met, value, threshold, bad, current, proposed, effective, paused, bottleneck, *used.families]
+
+
+class _Used:
+    """What the pods use."""
+
+    def __init__(self) -> None:
+        self._ratio = GaugeMetricFamily(
+            "perfslo_utilization_ratio",
+            "Used by all pods, as a share of what the ready ones request or are limited to.",
+            labels=[*_SLO, "resource", "of"],
+        )
+        self._throttled = GaugeMetricFamily(
+            "perfslo_cpu_throttled_ratio", "Share of CPU periods in which the limit stopped the pods.", labels=_SLO
+        )
+        self._disk = GaugeMetricFamily(
+            "perfslo_disk_bytes_per_second", "Read from and written to disks.", labels=[*_SLO, "direction"]
+        )
+        self._network = GaugeMetricFamily(
+            "perfslo_network_bytes_per_second", "Received and sent.", labels=[*_SLO, "direction"]
+        )
+
+    @property
+    def families(self) -> list[GaugeMetricFamily]:
+        return [self._ratio, self._throttled, self._disk, self._network]
+
+    def add(self, slo: list[str], seen: Observation) -> None:
+        """An SLO's numbers; what is unknown has no series."""
+        for family, labels, number in (
+            (self._ratio, ["cpu", "request"], objectives.cpu_ratio(seen)),
+            (self._ratio, ["memory", "request"], objectives.memory_ratio(seen)),
+            (self._ratio, ["memory", "limit"], objectives.memory_limit_ratio(seen)),
+            (self._throttled, [], objectives.number(seen.cpu_throttled_ratio)),
+            (self._disk, ["read"], objectives.number(seen.disk_read_bytes_per_second)),
+            (self._disk, ["write"], objectives.number(seen.disk_write_bytes_per_second)),
+            (self._network, ["receive"], objectives.number(seen.network_receive_bytes_per_second)),
+            (self._network, ["transmit"], objectives.number(seen.network_transmit_bytes_per_second)),
+        ):
+            if number is not None:
+                family.add_metric([*slo, *labels], number)

@@ -53,6 +53,7 @@ from perfslo.api.v1alpha1.status import (
     PerformanceSLOStatus,
     State,
     Summary,
+    UtilizationStatus,
 )
 
 __all__ = [
@@ -116,6 +117,7 @@ __all__ = [
     "Throughput",
     "TrafficLever",
     "Utilization",
+    "UtilizationStatus",
     "Workers",
     "WorkloadSwitch",
     "claim_name",

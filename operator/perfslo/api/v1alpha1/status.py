@@ -77,6 +77,16 @@ class Summary(Model):
     """Share of failed requests, such as 0.2%."""
     cpu: Word | None = None
     """CPU used, as a share of what is requested, such as 71%."""
+    throttled: Word | None = None
+    """Share of CPU periods in which the CPU limit stopped the pods, such as 12%."""
+    memory: Word | None = None
+    """Memory used by all pods (working set), such as 412Mi."""
+    memory_of_limit: Word | None = None
+    """Memory used, as a share of the pods' limits, such as 81%: at 100% pods are killed."""
+    disk: Word | None = None
+    """Bytes read from and written to disks, such as 1.2MB/s."""
+    network: Word | None = None
+    """Bytes received and sent, such as 3.4MB/s."""
     budget: Word | None = None
     """Error budget that is left of the window, such as 93.1%."""
     bottleneck: Word | None = None
@@ -131,6 +141,31 @@ class ObjectiveStatus(Model):
     """Bucket edge, in seconds, that would make the measurement exact."""
     message: LongText | None = None
     """Why the state is what it is."""
+
+
+class UtilizationStatus(Model):
+    """What all pods together use, over the last minutes. A known zero is shown; what is unknown is absent."""
+
+    cpu: Word | None = None
+    """CPU in use, in thousandths of a core, such as 750m."""
+    cpu_of_request: Word | None = None
+    """The same as a share of what the ready pods request, such as 71%; absent when a container requests none."""
+    cpu_throttled: Word | None = None
+    """Share of CPU periods in which the CPU limit stopped the pods, such as 12%; absent without a limit."""
+    memory: Word | None = None
+    """Memory in use (working set), such as 412Mi."""
+    memory_of_request: Word | None = None
+    """The same as a share of what the ready pods request, such as 95%; absent when a container requests none."""
+    memory_of_limit: Word | None = None
+    """The same as a share of the ready pods' limits, such as 81%: at 100% pods are killed; absent without limits."""
+    disk_read: Word | None = None
+    """Bytes read from disks, such as 1.2MB/s; absent when no container ever used one."""
+    disk_write: Word | None = None
+    """Bytes written to disks, such as 85kB/s."""
+    network_receive: Word | None = None
+    """Bytes received, such as 3.4MB/s; pods in their node's network show the node's."""
+    network_transmit: Word | None = None
+    """Bytes sent, such as 3.4MB/s."""
 
 
 class LeverStatus(Model):
@@ -248,6 +283,8 @@ class PerformanceSLOStatus(Model):
     """Conditions with reasons that say what to do."""
     objectives: Annotated[tuple[ObjectiveStatus, ...], Field(strict=False, max_length=10), ListMap("name")] = ()
     """How each promise stands."""
+    utilization: UtilizationStatus | None = None
+    """What the pods use."""
     levers: Annotated[tuple[LeverStatus, ...], Field(strict=False, max_length=16), ListMap("name")] = ()
     """How each lever stands."""
     backends: Annotated[tuple[BackendStatus, ...], Field(strict=False, max_length=16), ListMap("name")] = ()
