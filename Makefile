@@ -117,7 +117,8 @@ generate: install ## Write what is made from the API models: CRDs, the chart's c
 	mkdir -p helm/perfslo/files/crds && cp crds/*.yaml helm/perfslo/files/crds/
 
 .PHONY: golden
-golden: install ## Write the chart's renderings that tests/helm compares with
+golden: install ## Write what tests compare with: the presets' queries, the chart's renderings
+	$(BIN)/python -m tests.core.preset_queries
 	$(BIN)/python -m tests.helm.render
 
 .PHONY: lock

@@ -19,7 +19,7 @@ from perfslo.core.scrape import Sampling
 
 FRESH = Sampling(age_seconds=7.0, counts=(1.0, 4.0, 20.0), existed_before=True)
 REPLICAS = Replicas(desired=2, ready=2)
-PRESET = Preset(histogram="http", in_flight="active", failed=Failed(label="code", regex="5.."))
+PRESET = Preset(histogram="http", in_flight="active", failed=Failed(labels=("code",), regex="5.."))
 
 
 def spec(*objectives: dict[str, Any], **metrics: Any) -> PerformanceSLOSpec:

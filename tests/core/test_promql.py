@@ -11,26 +11,28 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perfslo.core import promql
-from perfslo.core.promql import Mark, Matcher, Over, Query, Together, one_of, quote, texts, workload_of_pod
+from perfslo.core.promql import Mark, Matcher, Over, Pods, Query, Together, one_of, quote, texts, workload_of_pod
 
 BUCKETS = Query("http_bucket", (Matcher("code", "!~", "4.."),), Over.INCREASE, 60, keep=("le",))
-FAILED = Query("http_count", over=Over.INCREASE, window_seconds=37.5, mark=Mark("failed", "code", "5.."))
+FAILED = Query("http_count", over=Over.INCREASE, window_seconds=37.5, mark=Mark("failed", ("code", "status"), "5.."))
 GOLDEN = {
     BUCKETS: (
-        "sum by (namespace, workload, le) (label_replace("
+        "sum by (namespace, workload, le) ("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
-        'increase(http_bucket{code!~"4..",namespace=~"bank|shop-eu"}[60s])), "workload", "${1}${2}${3}", "pod", POD))'
+        'label_replace(increase(http_bucket{code!~"4..",namespace=~"bank|shop-eu"}[60s]), '
+        '"workload", "${1}${2}${3}", "pod", POD)))'
     ),
     FAILED: (
         "sum by (namespace, workload, failed) (label_replace(label_replace("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
-        'increase(http_count{namespace=~"bank|shop-eu"}[37500ms])), "failed", "true", "code", "5.."), '
-        '"workload", "${1}${2}${3}", "pod", POD))'
+        'label_replace(increase(http_count{namespace=~"bank|shop-eu"}[37500ms]), '
+        '"workload", "${1}${2}${3}", "pod", POD)), '
+        '"failed", "true", "code", "5.."), "failed", "true", "status", "5.."))'
     ),
-    Query("g", namespace_label="exported_namespace", pod_label="exported_pod"): (
-        "sum by (exported_namespace, workload) (label_replace("
+    Query("g", identity=Pods("exported_namespace", "exported_pod")): (
+        "sum by (exported_namespace, workload) ("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
-        'g{exported_namespace=~"bank|shop-eu"}), "workload", "${1}${2}${3}", "exported_pod", POD))'
+        'label_replace(g{exported_namespace=~"bank|shop-eu"}, "workload", "${1}${2}${3}", "exported_pod", POD)))'
     ),
     Query("c", over=Over.AGE, aggregate="max"): (
         'max by (namespace, workload) (label_replace(timestamp(c{namespace=~"bank|shop-eu"}) - time(), '
@@ -95,10 +97,9 @@ def test_a_query_has_exactly_the_selectors_that_were_meant(
 @settings(max_examples=200, deadline=None)
 @given(written)
 def test_a_mark_has_exactly_the_expression_that_was_meant(regex: str) -> None:
-    text = Query("c", mark=Mark("failed", "code", regex)).text(["a"])
+    text = Query("c", mark=Mark("failed", ("code",), regex)).text(["a"])
     parsed: Any = promql_parser.parse(text)
-    inner = parsed.expr.args[0]
-    assert [argument.val for argument in inner.args[1:]] == ["failed", "true", "code", regex]
+    assert [argument.val for argument in parsed.expr.args[1:]] == ["failed", "true", "code", regex]
     assert len(selectors(text)) == 1
 
 
@@ -130,7 +131,8 @@ def test_names_are_names_or_refused(text: str) -> None:
         lambda: Matcher("a", "=", "\ud800"),
         lambda: Query("a b"),
         lambda: Query("a", keep=("l e",)),
-        lambda: Query("a", pod_label='p"'),
+        lambda: Query("a", identity=Pods(pod_label='p"')),
+        lambda: Query("a", mark=Mark("failed", ("a b",), "x")),
     ],
 )
 def test_what_cannot_be_in_a_query_is_refused(make: Any) -> None:

@@ -29,8 +29,8 @@ def test_an_administrators_own_are_added_and_replace(tmp_path: Path) -> None:
     [
         ("histogram: 'a b'", "histogram"),
         ("histogram: a\nunit: minutes", "unit"),
-        ("histogram: a\nfailed: {label: code, regex: '('}", "failed.regex"),
-        ("histogram: a\nfailed: {label: 'co-de', regex: x}", "failed.label"),
+        ("histogram: a\nfailed: {labels: [code], regex: '('}", "failed.regex"),
+        ("histogram: a\nfailed: {labels: ['co-de'], regex: x}", "failed.labels.0"),
         ("histogram: a\nhistorgam: b", "historgam"),
         ("{}", "histogram"),
         ("[]", "file"),

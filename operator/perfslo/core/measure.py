@@ -43,6 +43,12 @@ class Wanted:
     preset: str
     spec: PerformanceSLOSpec
 
+    @property
+    def name(self) -> str:
+        """What the object is called that a proxy's series go by: spec.metrics.service, or the target's name."""
+        ref = self.spec.scale_target_ref
+        return self.spec.metrics.service or (ref.name if ref else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

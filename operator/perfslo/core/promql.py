@@ -3,18 +3,20 @@
 One shape serves every metric family. Series carry a pod, not a workload, and a pod may be scraped twice, so:
 
     sum by (namespace, workload, le) (          what is left: one row a workload (and bucket)
-      label_replace(                            the workload, from the pod's name
-        max without (job, instance, ...) (      one pod is one pod, however many jobs scrape it
-          increase(metric{matchers, namespace=~"a|b"}[60s])), ...))
+      max without (job, instance, ...) (        one pod is one pod, however many jobs scrape it
+        label_replace(                          the workload, from the pod's name
+          increase(metric{matchers, namespace=~"a|b"}[60s]), ...)))
+
+Series of proxies say in other words whose they are: see identity.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 MAX_QUERY_CHARACTERS = 4000
 """Proxies before Prometheus commonly refuse request lines of 8 KiB; percent-encoding nearly doubles a query."""
@@ -76,9 +78,14 @@ def _escaped(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
+def literally(text: str) -> str:
+    """A regular expression (RE2) that matches exactly this text."""
+    return re.sub(r"([^0-9A-Za-z_\-\u0080-\U0010ffff])", r"\\\1", text)
+
+
 def one_of(values: Iterable[str]) -> str:
     """A regular expression (RE2) that matches exactly these values."""
-    return "|".join(re.sub(r"([^0-9A-Za-z_\-\u0080-\U0010ffff])", r"\\\1", value) for value in sorted(set(values)))
+    return "|".join(map(literally, sorted(set(values))))
 
 
 def seconds(value: float) -> str:
@@ -104,13 +111,87 @@ class Matcher:
         return f"{self.label}{self.op}{quote(self.value)}"
 
 
+WORKLOAD = "workload"
+"""Label of rows that says whose they are."""
+
+Key = tuple[str, str]
+"""Namespace and name of whose a row is."""
+
+
+class Identity(Protocol):
+    """How series say whose they are: what selects those of some namespaces, and what is made of their labels."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Labels that rows are told apart by."""
+
+    def where(self, namespaces: Sequence[str]) -> tuple[Matcher, ...]:
+        """Matchers for the series of these namespaces, or of every namespace when there are none."""
+
+    def named(self, series: str) -> str:
+        """The series, with the label WORKLOAD."""
+
+    def key(self, labels: Mapping[str, str]) -> Key:
+        """Whose a row is."""
+
+    def keys(self, namespace: str, pod_workloads: Iterable[str], name: str) -> tuple[Key, ...]:
+        """The keys of one SLO's rows, sorted.
+
+        `pod_workloads` are the names that its pods' names give, `name` is what the object is called that its series go
+        by (the target, a Service or a route).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Series carry the pod that was scraped. Prometheus writes both labels, so no other namespace can."""
+
+    namespace_label: str = "namespace"
+    pod_label: str = "pod"
+
+    def __post_init__(self) -> None:
+        label_name(self.namespace_label)
+        label_name(self.pod_label)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        return self.namespace_label, WORKLOAD
+
+    def where(self, namespaces: Sequence[str]) -> tuple[Matcher, ...]:
+        return (in_namespaces(self.namespace_label, namespaces),)
+
+    def named(self, series: str) -> str:
+        return label_replace(series, WORKLOAD, _WORKLOAD, self.pod_label, _POD)
+
+    def key(self, labels: Mapping[str, str]) -> Key:
+        return labels.get(self.namespace_label, ""), labels.get(WORKLOAD, "")
+
+    def keys(self, namespace: str, pod_workloads: Iterable[str], name: str) -> tuple[Key, ...]:
+        return tuple((namespace, workload) for workload in sorted(pod_workloads))
+
+
+def in_namespaces(label: str, namespaces: Sequence[str]) -> Matcher:
+    """A matcher for one of these namespaces, or for any when there are none."""
+    return Matcher(label, "=~", one_of(namespaces)) if namespaces else Matcher(label, "!=", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Puts series into two classes: label `name` is "true" where `label` matches the whole `regex`, else absent."""
+    """Puts series into two classes: label `name` is "true" where a label matches the whole `regex`, else absent."""
 
     name: str
-    label: str
+    labels: tuple[str, ...]
     regex: str
+
+    def __post_init__(self) -> None:
+        for label in (self.name, *self.labels):
+            label_name(label)
+
+    def on(self, series: str) -> str:
+        """The series, marked."""
+        for label in self.labels:
+            series = label_replace(series, self.name, "true", label, self.regex)
+        return series
 
 
 class Over(StrEnum):
@@ -137,12 +218,11 @@ class Query:
     keep: tuple[str, ...] = ()
     """Further labels that rows are told apart by."""
     mark: Mark | None = None
-    namespace_label: str = "namespace"
-    pod_label: str = "pod"
+    identity: Identity = Pods()
 
     def __post_init__(self) -> None:
         metric_name(self.metric)
-        for label in (*self.keep, self.namespace_label, self.pod_label):
+        for label in self.keep:
             label_name(label)
 
     def text(self, namespaces: Sequence[str]) -> str:
@@ -150,17 +230,18 @@ class Query:
         inner = self._series(namespaces)
         if self.aggregate == "sum":  # copies do not change a maximum
             inner = f"max without ({', '.join(SCRAPE_LABELS)}) ({inner})"
-        labels = [self.namespace_label, "workload", *self.keep]
+        labels = [*self.identity.rows, *self.keep]
         if self.mark:
-            inner = _label_replace(inner, self.mark.name, "true", self.mark.label, self.mark.regex)
+            inner = self.mark.on(inner)
             labels.append(self.mark.name)
-        rows = _label_replace(inner, "workload", _WORKLOAD, self.pod_label, _POD)
-        return f"{self.aggregate} by ({', '.join(labels)}) ({rows})"
+        return f"{self.aggregate} by ({', '.join(labels)}) ({inner})"
 
     def _series(self, namespaces: Sequence[str]) -> str:
-        label = self.namespace_label
-        where = Matcher(label, "=~", one_of(namespaces)) if namespaces else Matcher(label, "!=", "")
-        selector = f"{self.metric}{{{','.join(map(str, (*self.matchers, where)))}}}"
+        return self.identity.named(self._values(namespaces))
+
+    def _values(self, namespaces: Sequence[str]) -> str:
+        matchers = (*self.matchers, *self.identity.where(namespaces))
+        selector = f"{self.metric}{{{','.join(map(str, matchers))}}}"
         if self.window_seconds:
             selector += f"[{seconds(self.window_seconds)}]"
         if self.offset_seconds:
@@ -182,7 +263,7 @@ class Together:
 
     def text(self, namespaces: Sequence[str]) -> str:
         """The query for these namespaces, or for every namespace when there are none."""
-        return " or ".join(_label_replace(query.text(namespaces), "part", name, "", "") for name, query in self.parts)
+        return " or ".join(label_replace(query.text(namespaces), "part", name, "", "") for name, query in self.parts)
 
 
 def texts(query: Query | Together, namespaces: Iterable[str]) -> tuple[str, ...]:
@@ -204,5 +285,6 @@ def texts(query: Query | Together, namespaces: Iterable[str]) -> tuple[str, ...]
     return tuple(map(query.text, chunks if len(chunks) <= MAX_CHUNKS else [[]]))
 
 
-def _label_replace(inner: str, to: str, replacement: str, label: str, regex: str) -> str:
+def label_replace(inner: str, to: str, replacement: str, label: str, regex: str) -> str:
+    """The series, with label `to` where `label` matches the whole regular expression."""
     return f"label_replace({inner}, {quote(to)}, {quote(replacement)}, {quote(label)}, {quote(regex)})"

@@ -16,7 +16,7 @@ from perfslo.core import scrape
 from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
-from perfslo.core.promql import Mark, Matcher, Over, Query, Together
+from perfslo.core.promql import Identity, Key, Mark, Matcher, Over, Pods, Query, Together
 from perfslo.core.scrape import Sampling
 from perfslo.core.timescale import WINDOW_SCRAPES, TimeScale
 
@@ -29,6 +29,7 @@ NETWORK_RECEIVED, NETWORK_SENT = "container_network_receive_bytes_total", "conta
 HOUSEKEEPING_SECONDS = 10.0
 """The kubelet's cAdvisor looks at a container about this often: more frequent scrapes repeat the same numbers."""
 
+BY_POD = Pods()
 REMEMBERED = 1024
 """Different subjects whose queries are not built anew each cycle; thousands of SLOs commonly have a few."""
 
@@ -103,9 +104,10 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
     if scrape_seconds is not None:
         scale = TimeScale(scrape_seconds)
         preset, requests = subject.preset, _requests(subject)
-        mark = Mark(FAILED, preset.failed.label, preset.failed.regex) if preset.failed else None
+        mark = Mark(FAILED, preset.failed.labels, preset.failed.regex) if preset.failed else None
+        counted = preset.failed.metric if preset.failed and preset.failed.metric else requests.metric
         asks[_COMPLETIONS] = _increase(requests, scale.short_window_seconds)
-        asks[_REQUESTS] = _increase(requests, scale.window_seconds, mark=mark)
+        asks[_REQUESTS] = _increase(replace(requests, metric=counted), scale.window_seconds, mark=mark)
         if preset.in_flight:
             asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight)
         for name, own in subject.objectives:
@@ -174,24 +176,23 @@ def series(
 
 
 class Table:
-    """Rows of one query, by the workload they are of."""
+    """Rows of one query, by whose they are."""
 
-    def __init__(self, rows: Iterable[Row], namespace_label: str = "namespace") -> None:
-        self._rows: dict[tuple[str, str], list[Row]] = {}
+    def __init__(self, rows: Iterable[Row], identity: Identity = BY_POD) -> None:
+        self._identity = identity
+        self._rows: dict[Key, list[Row]] = {}
         for row in rows:
-            workload = row.labels.get(namespace_label, ""), row.labels.get("workload", "")
-            self._rows.setdefault(workload, []).append(row)
+            self._rows.setdefault(identity.key(row.labels), []).append(row)
 
     def of(self, wanted: Wanted) -> tuple[Row, ...]:
-        """The rows of an SLO's workload, whichever of its names they go by."""
-        return tuple(
-            row for workload in sorted(wanted.workloads) for row in self._rows.get((wanted.namespace, workload), ())
-        )
+        """The rows of an SLO, whichever of its names they go by."""
+        keys = self._identity.keys(wanted.namespace, wanted.workloads, wanted.name)
+        return tuple(row for key in keys for row in self._rows.get(key, ()))
 
 
-def namespace_label(query: Query | Together) -> str:
-    """The label that names the namespace in a query's rows."""
-    return query.namespace_label if isinstance(query, Query) else query.parts[0][1].namespace_label
+def identity(query: Query | Together) -> Identity:
+    """How a query's rows say whose they are."""
+    return query.identity if isinstance(query, Query) else query.parts[0][1].identity
 
 
 def _matchers(written: Iterable[SpecMatcher]) -> tuple[Matcher, ...]:
@@ -202,9 +203,8 @@ def _requests(subject: Subject, own: tuple[Matcher, ...] = ()) -> Query:
     preset = subject.preset
     return Query(
         metric=f"{preset.histogram}_count",
-        matchers=tuple(sorted({*subject.source_matchers, *subject.matchers, *own})),
-        namespace_label=preset.namespace_label,
-        pod_label=preset.pod_label,
+        matchers=tuple(sorted({*subject.source_matchers, *preset.fixed, *subject.matchers, *own})),
+        identity=preset.identity,
     )
 
 

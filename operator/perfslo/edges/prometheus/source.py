@@ -191,7 +191,7 @@ class Sources:
             if isinstance(answered, Missing):
                 return answered
             rows += answered
-        return Table(rows, queries.namespace_label(ask.query))
+        return Table(rows, queries.identity(ask.query))
 
 
 def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
