@@ -11,7 +11,7 @@ import pytest
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import queries
 from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted, missing, observe
-from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Signal, Stale, Value
+from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Requests, Signal, Stale, Value
 from perfslo.core.preset import Failed, Preset
 from perfslo.core.promql import Matcher, Query, Together
 from perfslo.core.queries import Ask, Subject, Table, sampling_asks, value_asks
@@ -245,6 +245,64 @@ def test_an_objectives_matchers_make_a_histogram_of_their_own() -> None:
     assert asks["latency/cart"].query.matchers == (health_matcher, route_matcher), "united, each once"
     assert asks["completions"].query.matchers == asks["in-flight"].query.matchers == (health_matcher,)
     assert parts(asks["compute"])["cpu"].matchers == (Matcher("container", "!=", ""),), "the kubelet knows no routes"
+
+
+def test_each_objective_has_its_own_matchers_and_shares_what_is_equal() -> None:
+    def chosen(value: str) -> list[dict[str, str]]:
+        return [{"label": "http_route", "op": "=", "value": value}]
+
+    its = spec(
+        {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+        {"name": "cart", "latency": {"percentile": 95, "threshold": "200ms", "matchers": chosen("/cart")}},
+        {"name": "errors", "errorRate": {"maxPercent": "1"}},
+        {"name": "cart-errors", "errorRate": {"maxPercent": "1", "matchers": chosen("/cart")}},
+        {"name": "pay", "throughput": {"minPerSecond": "5", "matchers": chosen("/pay")}},
+        {"name": "cpu", "utilization": {"resource": "cpu", "targetPercent": 70}},
+    )
+    asks = asked(subject(its=its))
+    cart, pay = Matcher("http_route", "=", "/cart"), Matcher("http_route", "=", "/pay")
+    own = {name: ask.query.matchers for name, ask in asks.items() if "/" in name and isinstance(ask.query, Query)}
+    assert own == {
+        "latency/p95": (),
+        "latency/cart": (cart,),
+        "requests/cart": (cart,),
+        "requests/cart-errors": (cart,),
+        "completions/pay": (pay,),
+        "in-flight/pay": (pay,),
+    }
+    assert asks["requests/cart"] == asks["requests/cart-errors"] != asks["requests"]
+    assert asks["requests/cart"].query.mark == asks["requests"].query.mark, "failed ones are told apart"
+    assert set(asks) - set(own) == set(asked(subject())) - {"latency/p95"}, "what needs no query of its own has none"
+    elsewhere = PRESET.model_copy(update={"failed": Failed(metric="answers", labels=("class",), regex="5")})
+    asks = asked(queries.subject(wanted(its=its), elsewhere))
+    assert asks["requests"].query.metric == asks["requests/cart"].query.metric == "answers"
+
+
+def test_objectives_with_matchers_are_judged_by_the_requests_they_choose() -> None:
+    route = [{"label": "http_route", "op": "=", "value": "/cart"}]
+    its = spec(
+        {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+        {"name": "errors", "errorRate": {"maxPercent": "1", "matchers": route}},
+        {"name": "served", "throughput": {"minPerSecond": "5", "matchers": route}},
+    )
+    answers = replace(
+        USUAL,
+        own_requests={"errors": (*rows(30.0), *rows(10.0, **{FAILED: "true"}))},
+        own_completions={"served": rows(37.5)},
+        own_in_flight={"served": rows(2.0)},
+    )
+    observation = observe(its, REPLICAS, answers, 15.0, 1000.0)
+    assert observation.requests_counted == Value(100.0, 7.0)
+    assert observation.own_requests == {
+        "errors": Requests(error_ratio=Value(0.25, 7.0), counted=Value(40.0, 7.0)),
+        "served": Requests(completions_per_second=Value(1.0, 7.0), in_flight=Value(2.0, 7.0)),
+    }
+    stale = observe(its, REPLICAS, replace(answers, sampling=replace(FRESH, age_seconds=90.0)), 15.0, 1000.0)
+    assert stale.own_requests["errors"].error_ratio == stale.own_requests["served"].in_flight == Stale(90.0)
+    quiet = observe(its, REPLICAS, replace(answers, own_requests={"errors": rows(0.0)}), 15.0, 1000.0)
+    assert quiet.own_requests["errors"].error_ratio == NoTraffic(7.0)
+    gone = observe(its, REPLICAS, replace(answers, own_completions={"served": ()}), 15.0, 1000.0)
+    assert isinstance(gone.own_requests["served"].completions_per_second, Missing)
 
 
 def parts(ask: Ask) -> dict[str, Query]:

@@ -116,13 +116,15 @@ async def sources(world: World) -> AsyncIterator[Sources]:
     await sources.close()
 
 
-def spec(metrics: dict[str, Any] | None = None, **latency: Any) -> PerformanceSLOSpec:
+def spec(
+    metrics: dict[str, Any] | None = None, objectives: Sequence[dict[str, Any]] = (), **latency: Any
+) -> PerformanceSLOSpec:
     objective = {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms", **latency}}
     return PerformanceSLOSpec.model_validate(
         {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
             "maxReplicas": 5,
-            "objectives": [objective],
+            "objectives": [objective, *objectives],
             "metrics": metrics or {},
         }
     )
@@ -297,6 +299,24 @@ async def test_matchers_of_slo_and_objective_choose_series(sources: Sources) -> 
     assert both.error_ratio.value == 0, "no failed series among those chosen"
     assert isinstance(none.latency["p95"], Missing)
     assert isinstance(none.completions_per_second, Value)
+
+
+async def test_errors_and_throughput_have_matchers_of_their_own(sources: Sources) -> None:
+    await until(sources, wanted("web"), lambda o: settled(o) and 130 < _total(o) < 190)
+    fast = [{"label": "http_response_status_code", "op": "=", "value": "200"}]
+    its = spec(
+        objectives=[
+            {"name": "errors", "errorRate": {"maxPercent": "1", "matchers": fast}},
+            {"name": "served", "throughput": {"minPerSecond": "5", "matchers": fast}},
+        ]
+    )
+    (observation,) = await seen(sources, wanted("web", its))
+    errors, served = observation.own_requests["errors"], observation.own_requests["served"]
+    assert _value(errors.error_ratio) == 0
+    assert _value(observation.error_ratio) > 0.05
+    assert _value(errors.counted) == pytest.approx(0.9 * _value(observation.requests_counted), rel=0.05)
+    assert _value(served.completions_per_second) == pytest.approx(36, rel=0.3)
+    assert isinstance(served.in_flight, Missing), "the gauge has no label of that name"
 
 
 async def test_a_bad_regular_expression_harms_its_own_slo_only(sources: Sources) -> None:

@@ -28,7 +28,7 @@ def counted(
         slices = before.get(objective.name, ())
         if objectives.known(reading) and part > 0:
             share = objectives.slow(observation, objective)
-            errors = objectives.number(observation.error_ratio) or 0.0
+            errors = objectives.number(objectives.requests_of(objective, observation).error_ratio) or 0.0
             total = reading.total * part if isinstance(reading, Histogram) else 0.0
             bad = total * (share.ratio + errors * (1.0 - share.ratio)) if share else 0.0
             slices = _merged(slices, BudgetSlice(hour, 1, total, bad, elapsed))

@@ -139,7 +139,7 @@ def _objective_words(objective: Objective, reading: ObjectiveReading) -> str:
             f"{objective.name}: {now}{text.percent(reading.bad_ratio)} of {reading.samples:.0f} requests were slower "
             f"than {objective.latency.threshold} or failed, {text.percent(reading.allowed_bad_ratio)} may be"
         )
-    if reading.current is None:
+    if reading.current is None or (reading.met is None and reading.note):
         return f"{objective.name}: {reading.note or 'unknown'}"
     unit = text.rate if objective.throughput else text.percent
     return f"{objective.name}: {unit(reading.current)} against {unit(reading.threshold)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfslo.api.v1alpha1 import Latency, PerformanceSLOSpec
+from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
 from perfslo.core import capacity, objectives, text
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
@@ -78,11 +78,15 @@ def _classify(
     broken = [r for r in readings if r.met is False]
     if broken:
         return _broken(spec, memory, observation, broken)
-    latencies = {o.name for o in spec.latency_objectives}
-    thin = next((r for r in readings if r.name in latencies and r.met is None), None)
+    counted = {o.name for o in spec.objectives if o.latency or (o.error_rate and _errors_known(o, observation))}
+    thin = next((r for r in readings if r.name in counted and r.met is None), None)
     if thin:
         return Bottleneck.INSUFFICIENT_DATA, f"{thin.name}: {thin.note}"
     return _unbroken(spec, memory, observation)
+
+
+def _errors_known(objective: Objective, observation: Observation) -> bool:
+    return objectives.known(objectives.requests_of(objective, observation).error_ratio)
 
 
 def blindness(spec: PerformanceSLOSpec, observation: Observation) -> str:

@@ -18,7 +18,17 @@ from dataclasses import dataclass, field
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import scrape
-from perfslo.core.model import LatencyReading, Missing, NoTraffic, Observation, Replicas, Signal, Stale, Value
+from perfslo.core.model import (
+    LatencyReading,
+    Missing,
+    NoTraffic,
+    Observation,
+    Replicas,
+    Requests,
+    Signal,
+    Stale,
+    Value,
+)
 from perfslo.core.quantile import histogram
 from perfslo.core.scrape import Sampling
 from perfslo.core.timescale import STALE_SCRAPES, TimeScale
@@ -77,6 +87,10 @@ class Series:
     """Increase of the request counter over the short window."""
     requests: Answer = ()
     """Increase of the request counter over the window, failed ones in rows of their own."""
+    own_completions: Mapping[str, Answer] = field(default_factory=dict)
+    """The same by objective, of those with matchers of their own; so are the next two."""
+    own_requests: Mapping[str, Answer] = field(default_factory=dict)
+    own_in_flight: Mapping[str, Answer] = field(default_factory=dict)
     tells_failed: bool = True
     """Whether the preset says which requests failed."""
     in_flight: Answer = ()
@@ -123,6 +137,12 @@ def observe(
         completions_per_second=requests.happened(series.completions, scale.short_window_seconds),
         in_flight=requests.value(series.in_flight),
         error_ratio=requests.failed_ratio(series.requests) if series.tells_failed else NOT_MEASURED,
+        requests_counted=requests.value(series.requests),
+        own_requests={
+            objective.name: _own_requests(objective.name, requests, series, scale)
+            for objective in spec.objectives
+            if objective.matchers
+        },
         cpu_cores=resources.happened(series.cpu_seconds, series.resource_window_seconds),
         cpu_throttled_ratio=resources.ratio(series.cfs_throttled_periods, series.cfs_periods),
         memory_bytes=resources.value(series.memory_bytes),
@@ -133,6 +153,18 @@ def observe(
         ),
         network_transmit_bytes_per_second=resources.happened(series.network_sent_bytes, series.resource_window_seconds),
         source_problem=series.source_problem,
+    )
+
+
+def _own_requests(name: str, judge: _Freshness, series: Series, scale: TimeScale) -> Requests:
+    counted = series.own_requests.get(name, NOT_MEASURED)
+    return Requests(
+        completions_per_second=judge.happened(
+            series.own_completions.get(name, NOT_MEASURED), scale.short_window_seconds
+        ),
+        in_flight=judge.value(series.own_in_flight.get(name, NOT_MEASURED)),
+        error_ratio=judge.failed_ratio(counted) if series.tells_failed else NOT_MEASURED,
+        counted=judge.value(counted),
     )
 
 

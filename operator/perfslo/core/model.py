@@ -92,6 +92,17 @@ class Replicas:
 
 
 @dataclass(frozen=True, slots=True)
+class Requests:
+    """What was seen of some of the requests. What no objective needs is not measured."""
+
+    completions_per_second: Signal = Missing("NotMeasured")
+    in_flight: Signal = Missing("NotMeasured")
+    error_ratio: Signal = Missing("NotMeasured")
+    counted: Signal = Missing("NotMeasured")
+    """How many completed in the window that `error_ratio` is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """All that one cycle knows about one SLO's workload."""
 
@@ -106,6 +117,10 @@ class Observation:
     """Requests being served or queued now, all pods; Missing when the service has no such gauge."""
     error_ratio: Signal
     """Failed share of requests, 0..1, over `scale.window_seconds`."""
+    requests_counted: Signal = Missing("NotMeasured")
+    """How many completed in that window."""
+    own_requests: Mapping[str, Requests] = field(default_factory=dict)
+    """By name, of the objectives that have matchers of their own: the requests that these choose."""
     cpu_cores: Signal = Missing("NotMeasured")
     cpu_throttled_ratio: Signal = Missing("NotMeasured")
     """Throttled share of CFS periods, 0..1."""

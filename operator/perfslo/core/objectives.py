@@ -13,6 +13,7 @@ from perfslo.core.model import (
     NoTraffic,
     ObjectiveReading,
     Observation,
+    Requests,
     Signal,
     Stale,
     Value,
@@ -57,6 +58,17 @@ def unknown(signal: Signal | LatencyReading) -> str:
         case Missing(reason=reason, message=message):
             return f"metrics are missing ({message or reason})"
     return ""
+
+
+def requests_of(objective: Objective, observation: Observation) -> Requests:
+    """The requests that an objective is about: those its own matchers choose, else all of the SLO."""
+    everything = Requests(
+        observation.completions_per_second,
+        observation.in_flight,
+        observation.error_ratio,
+        observation.requests_counted,
+    )
+    return observation.own_requests.get(objective.name, everything)
 
 
 def slow(observation: Observation, objective: Objective) -> Share | None:
@@ -112,20 +124,10 @@ def _read(spec: PerformanceSLOSpec, objective: Objective, observation: Observati
     if objective.latency:
         return _latency(spec, objective, objective.latency, observation)
     if objective.error_rate:
-        ratio = number(observation.error_ratio)
-        limit = objective.error_rate.max_ratio
-        return _compared(objective.name, ratio, limit, ratio is None or ratio <= limit, observation.error_ratio)
+        return _errors(spec, objective.name, objective.error_rate.max_ratio, requests_of(objective, observation))
     if objective.throughput:
-        served = number(observation.completions_per_second)
         least = float(objective.throughput.min_per_second)
-        # Fewer than promised is a breach only while more are waiting to be served.
-        waiting = number(observation.in_flight)
-        met = True if served is not None and served >= least else None
-        if met is None and served is not None and waiting is not None:
-            met = waiting <= max(1.0, served)
-        return ObjectiveReading(
-            objective.name, served, least, met, note=_why_unknown(observation.completions_per_second)
-        )
+        return _throughput(objective.name, least, requests_of(objective, observation))
     if objective.utilization is None:
         raise ValueError("an objective has exactly one kind, by the rules of Objective")
     used, target = used_ratio(objective.utilization, observation), float(objective.utilization.target_ratio)
@@ -134,8 +136,27 @@ def _read(spec: PerformanceSLOSpec, objective: Objective, observation: Observati
     return ObjectiveReading(objective.name, used, target, None if used is None else used <= target, note=note)
 
 
-def _compared(name: str, current: float | None, limit: float, met: bool, signal: Signal) -> ObjectiveReading:
-    return ObjectiveReading(name, current, limit, None if current is None else met, note=_why_unknown(signal))
+def _errors(spec: PerformanceSLOSpec, name: str, limit: float, requests: Requests) -> ObjectiveReading:
+    if not isinstance(requests.error_ratio, Value):  # a share of no requests is none at all
+        return ObjectiveReading(name, None, limit, None, note=_why_unknown(requests.error_ratio))
+    ratio, counted = requests.error_ratio.value, number(requests.counted)
+    note = "" if counted is None else _too_few(spec, counted)
+    return ObjectiveReading(name, ratio, limit, None if note else ratio <= limit, samples=counted or 0.0, note=note)
+
+
+def _throughput(name: str, least: float, requests: Requests) -> ObjectiveReading:
+    served, waiting = number(requests.completions_per_second), number(requests.in_flight)
+    met = True if served is not None and served >= least else None
+    if met is None and served is not None and waiting is not None:
+        # Fewer than promised is a breach only while more are waiting to be served.
+        met = waiting <= max(1.0, served)
+    return ObjectiveReading(name, served, least, met, note=_why_unknown(requests.completions_per_second))
+
+
+def _too_few(spec: PerformanceSLOSpec, counted: float) -> str:
+    """Why so many requests are no evidence; empty when they are."""
+    least = spec.metrics.min_requests
+    return f"{counted:.0f} of at least {least} requests in the window" if counted < least else ""
 
 
 def _why_unknown(signal: Signal | LatencyReading) -> str:
@@ -153,7 +174,7 @@ def _latency(
         return ObjectiveReading(
             name, None, threshold, None, allowed_bad_ratio=allowed, note=_why_unknown(reading) or "no requests"
         )
-    errors = number(observation.error_ratio) or 0.0
+    errors = number(requests_of(objective, observation).error_ratio) or 0.0
 
     def failed_or(slow_ratio: float) -> float:
         return slow_ratio + errors * (1.0 - slow_ratio)
@@ -164,9 +185,8 @@ def _latency(
             f"interpolated between bucket edges: add a bucket at {share.bucket_to_add_seconds:g} s for an exact share"
         )
     met: bool | None = failed_or(share.ratio) <= allowed
-    if share.requests < spec.metrics.min_requests:
-        met = None
-        note = f"{share.requests:.0f} of at least {spec.metrics.min_requests} requests in the window"
+    if too_few := _too_few(spec, share.requests):
+        met, note = None, too_few
     return ObjectiveReading(
         name=name,
         current=response_seconds(reading, float(latency.promised_percent) / 100),

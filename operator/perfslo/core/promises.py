@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from perfslo.api.v1alpha1 import Objective, ObjectiveState, ObjectiveStatus
-from perfslo.core import quantile, text
-from perfslo.core.model import Histogram, LatencyReading, Missing, NoTraffic, ObjectiveReading, Signal
+from perfslo.core import objectives, quantile, text
+from perfslo.core.model import Histogram, LatencyReading, Missing, NoTraffic, ObjectiveReading, Signal, Value
 from perfslo.core.turn import Turn
 
 MAX_MESSAGE = 1024
@@ -22,12 +22,12 @@ def objective_status(turn: Turn, objective: Objective, reading: ObjectiveReading
     to_add = _bucket_to_add(objective, evidence)
     return ObjectiveStatus(
         name=objective.name,
-        state=_objective_state(reading, evidence),
+        state=_objective_state(objective, reading, evidence),
         current=unit(reading.current) if reading.current is not None and math.isfinite(reading.current) else None,
         target=unit(reading.threshold),
         bad_percent=_percent_number(reading.bad_ratio),
         allowed_bad_percent=_percent_number(reading.allowed_bad_ratio),
-        requests=_requests(objective, evidence),
+        requests=_requests(objective, reading, evidence),
         age_seconds=None if isinstance(evidence, Missing) else round(evidence.age_seconds),
         interpolated=to_add is not None if isinstance(evidence, Histogram) else None,
         add_bucket=None if to_add is None else f"{to_add:g}",
@@ -43,14 +43,16 @@ def _evidence(turn: Turn, objective: Objective) -> Signal | LatencyReading:
     if objective.latency:
         return observation.latency.get(objective.name, Missing("NotMeasured"))
     if objective.error_rate:
-        return observation.error_ratio
+        return objectives.requests_of(objective, observation).error_ratio
     if objective.throughput:
-        return observation.completions_per_second
+        return objectives.requests_of(objective, observation).completions_per_second
     by_cpu = objective.utilization is not None and objective.utilization.resource == "cpu"
     return observation.cpu_cores if by_cpu else observation.memory_bytes
 
 
-def _objective_state(reading: ObjectiveReading, evidence: Signal | LatencyReading) -> ObjectiveState:
+def _objective_state(
+    objective: Objective, reading: ObjectiveReading, evidence: Signal | LatencyReading
+) -> ObjectiveState:
     if reading.met is not None:
         return "Met" if reading.met else "Missed"
     match evidence:
@@ -58,14 +60,18 @@ def _objective_state(reading: ObjectiveReading, evidence: Signal | LatencyReadin
             return "NoTraffic"
         case Histogram():
             return "InsufficientData"
+        case Value() if objective.error_rate:
+            return "InsufficientData"
     return "Unknown"
 
 
-def _requests(objective: Objective, evidence: Signal | LatencyReading) -> int | None:
+def _requests(objective: Objective, reading: ObjectiveReading, evidence: Signal | LatencyReading) -> int | None:
     match evidence:
         case Histogram():
             return round(evidence.total)
-        case NoTraffic() if objective.latency:
+        case Value() if objective.error_rate and reading.samples:
+            return round(reading.samples)
+        case NoTraffic() if objective.latency or objective.error_rate:
             return 0
     return None
 

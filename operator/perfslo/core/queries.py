@@ -38,7 +38,7 @@ _COMPLETIONS, _REQUESTS, _IN_FLIGHT = "completions", "requests", "in-flight"
 _COMPUTE, _IO = "compute", "io"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
 _READ, _WRITTEN, _RECEIVED, _SENT = "disk-read", "disk-written", "network-received", "network-sent"
-_LATENCY = "latency/"
+_LATENCY = "latency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,10 @@ class Subject:
     """Of the SLO, for its own series."""
     objectives: tuple[tuple[str, tuple[Matcher, ...]], ...]
     """Each latency objective's name and its own matchers."""
+    failures: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
+    """The same of objectives for latency or errors that have matchers of their own."""
+    throughputs: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
+    """The same of objectives for throughput that have matchers of their own."""
 
 
 Asks = Mapping[str, Ask]
@@ -70,16 +74,16 @@ Answers = Mapping[str, Answer]
 
 def subject(wanted: Wanted, preset: Preset, source_matchers: tuple[Matcher, ...] = ()) -> Subject:
     """What this SLO's queries are made of."""
+    objectives = wanted.spec.objectives
+    own = {objective.name: _matchers(objective.matchers) for objective in objectives if objective.matchers}
     return Subject(
         source=wanted.source,
         source_matchers=source_matchers,
         preset=preset,
         matchers=_matchers(wanted.spec.metrics.matchers),
-        objectives=tuple(
-            (objective.name, _matchers(objective.latency.matchers))
-            for objective in wanted.spec.objectives
-            if objective.latency
-        ),
+        objectives=tuple((o.name, own.get(o.name, ())) for o in objectives if o.latency),
+        failures=tuple((o.name, own[o.name]) for o in objectives if o.name in own and not o.throughput),
+        throughputs=tuple((o.name, own[o.name]) for o in objectives if o.name in own and o.throughput),
     )
 
 
@@ -112,7 +116,15 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
             asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight)
         for name, own in subject.objectives:
             buckets = replace(_requests(subject, own), metric=f"{preset.histogram}_bucket", keep=("le",))
-            asks[_LATENCY + name] = _increase(buckets, scale.window_seconds)
+            asks[_own(_LATENCY, name)] = _increase(buckets, scale.window_seconds)
+        for name, own in subject.failures:
+            chosen = replace(_requests(subject, own), metric=counted)
+            asks[_own(_REQUESTS, name)] = _increase(chosen, scale.window_seconds, mark=mark)
+        for name, own in subject.throughputs:
+            chosen = _requests(subject, own)
+            asks[_own(_COMPLETIONS, name)] = _increase(chosen, scale.short_window_seconds)
+            if preset.in_flight:
+                asks[_own(_IN_FLIGHT, name)] = replace(chosen, metric=preset.in_flight)
     if resource_scrape_seconds is not None:
         window = resource_window_seconds(resource_scrape_seconds)
         asks[_COMPUTE] = Together(
@@ -153,12 +165,13 @@ def series(
     return Series(
         sampling=requests,
         scrape_seconds=every,
-        histograms={
-            name.removeprefix(_LATENCY): answer for name, answer in second.items() if name.startswith(_LATENCY)
-        },
+        histograms=_by_objective(second, _LATENCY),
         scale_to_seconds=preset.scale_to_seconds,
         completions=second.get(_COMPLETIONS, ()),
         requests=second.get(_REQUESTS, ()),
+        own_completions=_by_objective(second, _COMPLETIONS),
+        own_requests=_by_objective(second, _REQUESTS),
+        own_in_flight=_by_objective(second, _IN_FLIGHT),
         tells_failed=preset.failed is not None,
         in_flight=second.get(_IN_FLIGHT, ()),
         resource_sampling=resources,
@@ -218,6 +231,15 @@ def _network(subject: Subject, metric: str) -> Query:
     # name, or "POD" with older runtimes. One series an interface.
     sandbox, interfaces = Matcher("container", "=~", "|POD"), Matcher("interface", "!=", "lo")
     return Query(metric=metric, matchers=(*subject.source_matchers, sandbox, interfaces))
+
+
+def _own(ask: str, objective: str) -> str:
+    return f"{ask}/{objective}"
+
+
+def _by_objective(answers: Answers, ask: str) -> Mapping[str, Answer]:
+    prefix = _own(ask, "")
+    return {name.removeprefix(prefix): answer for name, answer in answers.items() if name.startswith(prefix)}
 
 
 def _part(answers: Answers, ask: str, part: str) -> Answer:

@@ -79,6 +79,8 @@ class ErrorRate(SpecModel):
 
     max_percent: Percent
     """Highest percentage of failed requests, as a quoted decimal: "0.5" is one of two hundred."""
+    matchers: Matchers = ()
+    """Further matchers for this objective, such as one route."""
 
     @property
     def max_ratio(self) -> float:
@@ -105,6 +107,8 @@ class Throughput(SpecModel):
 
     min_per_second: Positive
     """Fewest requests a second that must be served while as many arrive, as a quoted decimal such as "50"."""
+    matchers: Matchers = ()
+    """Further matchers for this objective, such as one route."""
 
 
 class Objective(SpecModel):
@@ -138,6 +142,11 @@ class Objective(SpecModel):
     """Use of a resource."""
     throughput: Throughput | None = None
     """Requests served."""
+
+    @property
+    def matchers(self) -> tuple[Matcher, ...]:
+        """Those of this objective only; none for utilization, whose series know no routes."""
+        return next((kind.matchers for kind in (self.latency, self.error_rate, self.throughput) if kind), ())
 
     @property
     def kinds(self) -> tuple[str, ...]:
