@@ -90,7 +90,7 @@ def test_decisions_are_exact() -> None:
 def test_a_band_holds_for_any_number_and_unit(value: float, off: float, unit: str) -> None:
     """Half of the noise is never news; half as much again as the noise is, of what is large enough not to be a step."""
     words = getattr(text, unit)
-    value = 0.1 + value / 1e5 if unit == "percent" else value
+    value = {"percent": 0.1 + value / 1e5, "size": value * 1024}.get(unit, value)
     assert not differs(summary(p95=words(value)), summary(p95=words(value * (1 + off * NOISE / 2))))
     if value > 100 and unit != "seconds":
         assert differs(summary(p95=words(value)), summary(p95=words(value * (1 + 2.0 * NOISE))))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
+from itertools import starmap
 
 from perfslo.core.model import JSON
 
@@ -32,30 +34,30 @@ _UNITS = {
     "%": 0.01,
 }  # fmt: skip
 """Those of core/text.py: 990ms and 1.01s are neighbours."""
-_NUMBER = re.compile(
-    r"(?<![\w.])([0-9]+(?:\.([0-9]+))?(?:e[+-]?[0-9]+)?)"
-    rf"({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))}|)(?!\w)"
-)
+_NUMBER = re.compile(r"([0-9](?<![\w.][0-9])[0-9]*(?:\.([0-9]+))?(?:e[+-]?[0-9]+)?)([A-Za-z%/]*)")
+"""A number, its decimals and its unit; not the 95 of p95."""
 
 
-def differs(written: JSON, now: JSON) -> bool:
-    """Whether `now`, a status or a part of one, is news to somebody who has read `written`."""
-    return _news("", written, now, measured=False)
+def differs(written: JSON, now: JSON, measured: bool = False) -> bool:
+    """Whether `now`, a status or a part of one, is news to somebody who has read `written`.
+
+    `measured`: whether the numbers of all its fields carry noise.
+    """
+    return any(
+        _news(name, one, other, measured or name in _MEASURED)
+        for name in written.keys() | now.keys()
+        if (one := written.get(name)) != (other := now.get(name)) and name not in _RIDE_ALONG
+    )
 
 
 def _news(name: str, written: object, now: object, measured: bool) -> bool:
-    if written == now or name in _RIDE_ALONG:
-        return False
-    measured = measured or name in _MEASURED
-    match written, now:
-        case dict(), dict():
-            names = written.keys() | now.keys()
-            return any(_news(each, written.get(each), now.get(each), measured) for each in names)
-        case list(), list() if len(written) == len(now):
-            return any(_news(name, one, other, measured) for one, other in zip(written, now, strict=True))
-        case ((str() | int()), (str() | int())) if measured:
-            unit = "%" if name.endswith("Percent") else ""
-            return not _alike(f"{written}{unit}", f"{now}{unit}")
+    if isinstance(written, dict) and isinstance(now, dict):
+        return differs(written, now, measured)
+    if isinstance(written, list) and isinstance(now, list) and len(written) == len(now):
+        return any(one != other and _news(name, one, other, measured) for one, other in zip(written, now, strict=True))
+    if measured and isinstance(written, str | int) and isinstance(now, str | int):
+        unit = "%" if name.endswith("Percent") else ""
+        return not _alike(f"{written}{unit}", f"{now}{unit}")
     return True
 
 
@@ -64,18 +66,28 @@ def _alike(written: str, now: str) -> bool:
     one, other = _NUMBER.split(written), _NUMBER.split(now)  # words, then number, decimals, unit, words, over and over
     if one[::4] != other[::4]:
         return False
-    return all(map(_near, *(parts[part::4] for parts in (one, other) for part in (1, 2, 3))))
+    numbers = zip(one[1::4], one[2::4], one[3::4], other[1::4], other[2::4], other[3::4], strict=True)
+    return all(starmap(_near, numbers))
 
 
 def _near(one: str, decimals: str | None, unit: str, other: str, other_decimals: str | None, other_unit: str) -> bool:
-    scale, other_scale = _UNITS.get(unit, 1.0), _UNITS.get(other_unit, 1.0)
-    first, second = float(one) * scale, float(other) * other_scale
-    band = NOISE * max(first, second)
+    if unit == other_unit and one == other:
+        return True
+    first, step = _quantity(one, decimals, unit)
+    second, other_step = _quantity(other, other_decimals, other_unit)
+    largest = max(first, second)
+    band = max(NOISE * largest, step, other_step)
     if unit == "%":
-        band = max(band, 2.0 * math.sqrt(max(first, second) / NOISE_REQUESTS))
-    return abs(first - second) <= max(band, _step(decimals, scale), _step(other_decimals, other_scale)) * (1 + 1e-9)
+        band = max(band, 2.0 * math.sqrt(largest / NOISE_REQUESTS))
+    alike = unit == other_unit or (unit in _UNITS and other_unit in _UNITS)
+    return alike and abs(first - second) <= band * (1 + 1e-9)
 
 
-def _step(decimals: str | None, scale: float) -> float:
-    """One step of the last decimal, which is rounding. A whole number may be a count of pods, and has none."""
-    return 10.0 ** -len(decimals) * scale if decimals else 0.0
+@lru_cache(4096)
+def _quantity(number: str, decimals: str | None, unit: str) -> tuple[float, float]:
+    """The number in its base unit, and one step of its last decimal.
+
+    A step is rounding. A whole number without a unit may be a count of pods, and has none.
+    """
+    scale = _UNITS.get(unit, 1.0)
+    return float(number) * scale, 10.0 ** -len(decimals or "") * scale if decimals or unit else 0.0
