@@ -12,8 +12,10 @@ result is a distribution, not a point. Scaling in trusts its 20th percentile, sc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import operator
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Latency
 from perfslo.core.memory import Bin, Capacity, Curve
@@ -61,6 +63,12 @@ NEW_VERSION_FACTOR = 0.9
 """Releases drift, and rarely for the better; the new version starts a little below the old one."""
 MAX_BINS = 16
 MAX_VERSIONS = 3
+
+_STEPS = int(GRID_SPAN / GRID_STEP)
+_GRID = tuple(math.exp(GRID_STEP * step) for step in range(-_STEPS, _STEPS + 1))
+"""The capacities that are looked at, in parts of the one thought likeliest before evidence."""
+_INVERSES = tuple(1.0 / factor for factor in _GRID)
+_LOG_FLOOR = math.log(FLOOR_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,27 +221,46 @@ def _quantiles(
 ) -> tuple[float, float]:
     """20th and 50th percentile of the capacity's posterior."""
     relevant = [b for b in bins if b.load > RELEVANT_SHARE * highest]
-    steps = int(GRID_SPAN / GRID_STEP)
-    grid = [centre * math.exp(GRID_STEP * i) for i in range(-steps, steps + 1)]
-    scores = []
-    for i, capacity in enumerate(grid, start=-steps):
-        prior = -0.5 * (GRID_STEP * i / spread) ** 2
-        scores.append(
-            [prior + math.log(weight) + _likelihood(relevant, allowed, capacity, s) for s, weight in STEEPNESS]
-        )
-    best = max(max(row) for row in scores)
-    masses = [sum(math.exp(score - best) for score in row) for row in scores]
+    rows = []
+    for steepness, weight in STEEPNESS:
+        row = [prior + math.log(weight) for prior in _priors(spread)]
+        for b in relevant:
+            row = list(map(operator.add, row, _likelihoods(b, allowed, centre, steepness)))
+        rows.append(row)
+    best = max(map(max, rows))
+    masses = [sum([math.exp(score - best) for score in scores]) for scores in zip(*rows, strict=True)]
+    grid = [centre * factor for factor in _GRID]
     return _percentile(grid, masses, 0.2), _percentile(grid, masses, 0.5)
 
 
-def _likelihood(bins: Iterable[Bin], allowed: float, capacity: float, steepness: float) -> float:
-    total = 0.0
-    for b in bins:
-        share = allowed * math.exp(min(50.0, steepness * (b.load / capacity - 1.0)))
-        share = min(1.0, max(share, FLOOR_SHARE * allowed))
-        weight = OVERDISPERSION * min(1.0, MAX_EVENTS / max(b.slow, allowed * b.requests, 1e-9))
-        total += weight * (b.slow * math.log(share) - b.requests * share)
-    return total
+@lru_cache
+def _priors(spread: float) -> tuple[float, ...]:
+    """Logarithms, for each capacity of the grid."""
+    return tuple(-0.5 * (math.log(factor) / spread) ** 2 for factor in _GRID)
+
+
+def _likelihoods(b: Bin, allowed: float, centre: float, steepness: float) -> list[float]:
+    """Logarithms of the chance of what a bin holds, for each capacity of the grid.
+
+    Where the predicted share is at a limit it is the same for many capacities: only those in between are computed one
+    by one, for this is most of what a decision costs.
+    """
+    load, log_allowed = b.load / centre, math.log(allowed)
+    weight = OVERDISPERSION * min(1.0, MAX_EVENTS / max(b.slow, allowed * b.requests, 1e-9))
+    slow, requests = weight * b.slow, weight * b.requests
+
+    def share(logarithm: float) -> float:
+        return slow * logarithm - requests * math.exp(logarithm)
+
+    flat = 1.0 + _LOG_FLOOR / steepness
+    begin = bisect_left(_GRID, load / (1.0 - log_allowed / steepness))
+    end = bisect_right(_GRID, load / flat) if flat > 0 else len(_GRID)
+    between = [log_allowed + steepness * (load * inverse - 1.0) for inverse in _INVERSES[begin:end]]
+    return [
+        *[share(0.0)] * begin,
+        *[slow * logarithm - requests * math.exp(logarithm) for logarithm in between],
+        *[share(log_allowed + _LOG_FLOOR)] * (len(_GRID) - end),
+    ]
 
 
 def _percentile(grid: list[float], masses: list[float], share: float) -> float:
