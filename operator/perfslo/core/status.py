@@ -19,7 +19,7 @@ from perfslo.api.v1alpha1 import (
 )
 from perfslo.core import memory as memory_codec
 from perfslo.core import quantile, text
-from perfslo.core.conditions import conditions, misfit
+from perfslo.core.conditions import CONDITIONS, conditions, misfit
 from perfslo.core.model import (
     Bottleneck,
     ChangeResult,
@@ -37,6 +37,14 @@ from perfslo.core.utilization import disk, network, utilization, words
 
 MAX_TEXT, MAX_LONG_TEXT = 256, 1024
 """As the API's models have it: what a cluster or Prometheus says is cut to fit."""
+
+
+Gist = tuple[object, ...]
+
+
+def gist(turn: Turn) -> Gist:
+    """What `report` would say but for numbers and words: state, and each condition's status and reason."""
+    return turn.generation, state(turn), *(find(turn)[:2] for _, find in CONDITIONS)
 
 
 def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOStatus:

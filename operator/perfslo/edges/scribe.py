@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,7 +13,7 @@ from pydantic import ValidationError
 from perfslo.api.v1alpha1 import Condition, PerformanceSLOStatus
 from perfslo.core import notable
 from perfslo.core.model import JSON, ChangeResult
-from perfslo.core.status import report, unreadable
+from perfslo.core.status import Gist, gist, report, unreadable
 from perfslo.core.turn import Turn
 from perfslo.edges.kube.budget import StatusBudget, Wish
 from perfslo.edges.kube.writes import Event, Writer, apply_status, emit
@@ -22,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 MEMORY_REFRESH_SECONDS = 300.0
 """What was learnt is worth a write of its own only now and then: a restart loses at most this much of it."""
+
+REPORTS_A_CYCLE = 300
+"""Most turns say what the one before said, but for the noise of their numbers: finding out takes half a millisecond."""
 
 _TELLING = {
     "SLOMet": "True",
@@ -35,12 +40,19 @@ _TELLING = {
 
 @dataclass(slots=True)
 class _Page:
-    """What is known to be written about one SLO, and what should be."""
+    """What is known to be written about one SLO, and what should be; as text, for most are seldom looked at."""
 
     uid: str
-    status: PerformanceSLOStatus
-    written: JSON
+    status: bytes
+    written: bytes
     written_at: float = 0.0
+    gist: Gist | None = None
+    """Of the newest turn that was reported."""
+    reported_at: float = 0.0
+    is_news: bool = False
+    """Whether `status` says something else than what is written."""
+    is_urgent: bool = False
+    """Whether it says so of more than numbers."""
 
 
 class Scribe:
@@ -53,40 +65,58 @@ class Scribe:
     async def publish(self, slos: Mapping[str, SLO], turns: Mapping[str, Turn], now: float) -> int:
         """Write as many changed statuses as the budget allows, each with the Events of its transitions.
 
-        `turns` are those of this cycle, by the SLO's key. An Event for a decision does not wait for the budget.
-        Returns how many were written.
+        A turn with something to tell is reported at once. Whether the numbers of the others are news is looked at in
+        turns, REPORTS_A_CYCLE of them at a time. `turns` are those of this cycle, by the SLO's key. An Event for a
+        decision does not wait for the budget. Returns how many were written.
 
         Raises:
             NotLeading: this process must write nothing any more.
         """
         self._pages = {key: page for key, page in self._pages.items() if key in slos}
-        wishes = []
+        quiet = []
         for key, slo in slos.items():
             page, turn = self._page(key, slo), turns.get(key)
-            before, page.status = page.status, _status(slo, turn, page.status, now)
-            if turn and (event := _decision_event(slo, turn, before, page.status)):
-                await emit(self._writer, self._instance, event)
-            if _differs(page, now):
-                wishes.append(Wish(key, _state_changed(page), page.written_at))
-        return sum([await self._write(key, slos[key], now) for key in self._budget.grant(wishes, now)])
+            if turn is None:
+                if slo.spec is None:
+                    await self._report(page, slo, None, now)
+            elif gist(turn) != page.gist or turn.change or turn.verdict:
+                await self._report(page, slo, turn, now)
+            elif not page.is_news:
+                quiet.append((page.reported_at, key))
+        for _, key in heapq.nsmallest(REPORTS_A_CYCLE, quiet):
+            await self._report(self._pages[key], slos[key], turns[key], now)
+        wishes = [Wish(key, page.is_urgent, page.written_at) for key, page in self._pages.items() if page.is_news]
+        granted = self._budget.grant(wishes, now)
+        return sum([await self._write(self._pages[key], slos[key], turns.get(key), now) for key in granted])
 
     def _page(self, key: str, slo: SLO) -> _Page:
         page = self._pages.get(key)
         if page is None or page.uid != slo.uid:
-            status = read_status(slo.status)
-            page = self._pages[key] = _Page(slo.uid, status, _dump(status))
+            status = _text(_dump(read_status(slo.status)))
+            page = self._pages[key] = _Page(slo.uid, status, status)
         return page
 
-    async def _write(self, key: str, slo: SLO, now: float) -> bool:
-        page = self._pages[key]
-        status = _dump(page.status)
+    async def _report(self, page: _Page, slo: SLO, turn: Turn | None, now: float) -> None:
+        """Bring the page up to date with a turn."""
+        before = _status_in(page.status)
+        after = _status(slo, turn, before, now)
+        if turn and (event := _decision_event(slo, turn, before, after)):
+            await emit(self._writer, self._instance, event)
+        written, status = json.loads(page.written), _dump(after)
+        page.status, page.gist, page.reported_at = _text(status), gist(turn) if turn else None, now
+        page.is_news = _differs(written, status, now - page.written_at)
+        page.is_urgent = _essence(written) != _essence(status)
+
+    async def _write(self, page: _Page, slo: SLO, turn: Turn | None, now: float) -> bool:
+        if turn and page.reported_at != now:
+            await self._report(page, slo, turn, now)
         try:
-            await apply_status(self._writer, slo, status)
+            await apply_status(self._writer, slo, json.loads(page.status))
         except ApiError as error:
             log.warning("status not written", namespace=slo.namespace, name=slo.name, reason=error.reason)
             return False
-        before, page.written, page.written_at = read_status(page.written), status, now
-        for event in _transition_events(slo, before, page.status):
+        before, page.written, page.written_at, page.is_news = page.written, page.status, now, False
+        for event in _transition_events(slo, _status_in(before), _status_in(page.status)):
             await emit(self._writer, self._instance, event)
         return True
 
@@ -105,29 +135,33 @@ def read_status(status: Mapping[str, object]) -> PerformanceSLOStatus:
         return PerformanceSLOStatus()
 
 
+def _status_in(text: bytes) -> PerformanceSLOStatus:
+    return read_status(json.loads(text))
+
+
 def _dump(status: PerformanceSLOStatus) -> JSON:
     dumped: JSON = status.model_dump(mode="json", exclude_none=True)
     return dumped
 
 
-def _differs(page: _Page, now: float) -> bool:
-    status = _dump(page.status)
-    if notable.differs(_without_memory(page.written), _without_memory(status)):
+def _text(status: JSON) -> bytes:
+    return json.dumps(status, separators=(",", ":")).encode()
+
+
+def _differs(written: JSON, status: JSON, age_seconds: float) -> bool:
+    if notable.differs(_without_memory(written), _without_memory(status)):
         return True
-    return status.get("memory") != page.written.get("memory") and now - page.written_at > MEMORY_REFRESH_SECONDS
+    return status.get("memory") != written.get("memory") and age_seconds > MEMORY_REFRESH_SECONDS
 
 
 def _without_memory(status: JSON) -> JSON:
     return {name: value for name, value in status.items() if name != "memory"}
 
 
-def _state_changed(page: _Page) -> bool:
-    written = page.written
-    return (
-        written.get("summary", {}).get("state") != page.status.summary.state
-        or [c.get("status") for c in written.get("conditions", ())] != [c.status for c in page.status.conditions]
-        or written.get("lastDecision", {}).get("id") != (page.status.last_decision and page.status.last_decision.id)
-    )
+def _essence(status: JSON) -> object:
+    """State, conditions and decision."""
+    conditions = [condition.get("status") for condition in status.get("conditions", ())]
+    return status.get("summary", {}).get("state"), conditions, status.get("lastDecision", {}).get("id")
 
 
 def _decision_event(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: PerformanceSLOStatus) -> Event | None:
