@@ -10,6 +10,9 @@ PYTHON ?= python3
 K ?=
 # Cluster tests mostly wait, so there may be more of them at once than cores.
 WORKERS ?= 4
+# How many SLOs `make bench-scale` measures with, and what else `python -m bench.scale --help` lists.
+SLOS ?= 1000
+BENCH_OPTIONS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -89,6 +92,13 @@ verify: generate ## Regenerate, lint, check types and import contracts; fail on 
 	  printf 'These are generated and differ from what is committed; commit them:\n%s\n' "$$changed" >&2; \
 	  exit 1; \
 	fi
+
+##@ Measure
+
+.PHONY: bench-scale
+bench-scale: install ## What the operator costs with many SLOs, as a row of JSON: make bench-scale SLOS=1000
+	@PYTHONPATH=dev/cluster:. PERFSLO_CLUSTER_STATE="$(CURDIR)/.out/bench-scale" \
+	  $(BIN)/python -m bench.scale --slos $(SLOS) $(BENCH_OPTIONS)
 
 ##@ Cluster
 

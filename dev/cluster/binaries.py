@@ -65,20 +65,24 @@ NODE = (
 )
 """What a node of our own needs."""
 
+PROMETHEUS = Part(
+    "prometheus",
+    {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+    "-X github.com/prometheus/common/version.Version=3.13.5",
+    "remove_all_sd,enable_kubernetes_sd",
+)
+
 CLIENTS = (
     Part("vegeta", {"vegeta": "github.com/tsenart/vegeta/v12"}),
     Part("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}),
-    Part(
-        "prometheus",
-        {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
-        "-X github.com/prometheus/common/version.Version=3.13.5",
-        "remove_all_sd,enable_kubernetes_sd",
-    ),
+    PROMETHEUS,
 )
 """What a user of any cluster needs besides kubectl, and what the images are made of."""
 
 FROM_SOURCE = NODE + CLIENTS
 ANY_CLUSTER = (_kubernetes("kubectl"), *CLIENTS)
+BENCHMARK = (_kubernetes("kube-apiserver", "kubectl"), PROMETHEUS)
+"""An API server without a node, and what is measured against it."""
 
 
 def ensure(parts: Iterable[Part]) -> Path:

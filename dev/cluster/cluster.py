@@ -90,8 +90,8 @@ def status() -> None:
     print(output(kubectl, "--kubeconfig", cluster.KUBECONFIG, "get", "nodes"), end="")
 
 
-def programs() -> Path:
-    parts = provider().PARTS
+def programs(parts: tuple[binaries.Part, ...]) -> Path:
+    """The directory with these programs, built if need be."""
     if binaries.built(parts):
         return binaries.ensure(parts)
     with _one_at_a_time():
@@ -151,7 +151,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "audit-log":
             audit_log()
         case "bin":
-            print(programs())
+            print(programs(provider().PARTS))
         case "up":
             with _one_at_a_time():
                 up()

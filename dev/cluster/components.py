@@ -15,8 +15,24 @@ ALL = (
     "containerd", "coredns", "kubelet", "kube-proxy",
 )  # fmt: skip
 
-_ETCD = "https://127.0.0.1:12379"
-_ETCD_PEER = "http://127.0.0.1:12380"
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the control plane listens."""
+
+    api_server: str = network.NODE_IP
+    """Reached from this machine and its pods only."""
+    api_server_port: int = 6443
+    etcd_port: int = 12379
+    etcd_peer_port: int = 12380
+
+    @property
+    def etcd(self) -> str:
+        return f"https://127.0.0.1:{self.etcd_port}"
+
+    @property
+    def etcd_peer(self) -> str:
+        return f"http://127.0.0.1:{self.etcd_peer_port}"
 
 
 @dataclass(frozen=True)
@@ -28,18 +44,18 @@ class Daemon:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def etcd() -> Daemon:
+def etcd(at: Addresses = Addresses()) -> Daemon:
     """The store. Nothing in it outlives the machine, so it need not wait for the disk."""
     return Daemon(
         "etcd",
         (
             shutil.which("etcd") or "etcd",
             f"--data-dir={STATE}/etcd",
-            f"--listen-client-urls={_ETCD}",
-            f"--advertise-client-urls={_ETCD}",
-            f"--listen-peer-urls={_ETCD_PEER}",
-            f"--initial-advertise-peer-urls={_ETCD_PEER}",
-            f"--initial-cluster=default={_ETCD_PEER}",
+            f"--listen-client-urls={at.etcd}",
+            f"--advertise-client-urls={at.etcd}",
+            f"--listen-peer-urls={at.etcd_peer}",
+            f"--initial-advertise-peer-urls={at.etcd_peer}",
+            f"--initial-cluster=default={at.etcd_peer}",
             "--client-cert-auth",
             f"--trusted-ca-file={PKI}/ca.crt",
             f"--cert-file={PKI}/etcd.crt",
@@ -50,18 +66,17 @@ def etcd() -> Daemon:
     )
 
 
-def api_server(tools: Path) -> Daemon:
+def api_server(tools: Path, at: Addresses = Addresses()) -> Daemon:
     """The API server, with an audit log and the aggregation layer."""
     return Daemon(
         "kube-apiserver",
         (
             tools / "kube-apiserver",
-            # Reached from this machine and its pods only.
-            f"--bind-address={network.NODE_IP}",
-            f"--advertise-address={network.NODE_IP}",
-            "--secure-port=6443",
+            f"--bind-address={at.api_server}",
+            f"--advertise-address={at.api_server}",
+            f"--secure-port={at.api_server_port}",
             f"--service-cluster-ip-range={network.SERVICE_CIDR}",
-            f"--etcd-servers={_ETCD}",
+            f"--etcd-servers={at.etcd}",
             f"--etcd-cafile={PKI}/ca.crt",
             f"--etcd-certfile={PKI}/kube-apiserver.crt",
             f"--etcd-keyfile={PKI}/kube-apiserver.key",

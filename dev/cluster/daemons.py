@@ -37,7 +37,17 @@ def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | Non
 
 def running(name: str) -> bool:
     """Whether the process that was started under this name is still there."""
-    return _recorded_pid(name) is not None
+    return pid_of(name) is not None
+
+
+def pid_of(name: str) -> int | None:
+    """The process that was started under this name; None when it has ended."""
+    try:
+        record = json.loads((_RECORDS / f"{name}.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    pid, started = record["pid"], record["started"]
+    return pid if isinstance(pid, int) and started is not None and _start_time(pid) == started else None
 
 
 def recorded() -> list[str]:
@@ -64,7 +74,7 @@ def listens(unix_socket: Path) -> bool:
 def stop(names: Iterable[str]) -> None:
     """Stop processes that were started under these names, by the pid recorded, and forget them."""
     names = list(names)
-    end_all(pid for name in names if (pid := _recorded_pid(name)) is not None)
+    end_all(pid for name in names if (pid := pid_of(name)) is not None)
     for name in names:
         (_RECORDS / f"{name}.json").unlink(missing_ok=True)
 
@@ -89,15 +99,6 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue
-
-
-def _recorded_pid(name: str) -> int | None:
-    try:
-        record = json.loads((_RECORDS / f"{name}.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    pid, started = record["pid"], record["started"]
-    return pid if isinstance(pid, int) and started is not None and _start_time(pid) == started else None
 
 
 def _start_time(pid: int) -> str | None:

@@ -9,8 +9,8 @@ REPOSITORY = HERE.parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "perfslo"
 """Binaries, base images and built images: kept, so that the next cluster is up in seconds."""
 
-STATE = Path("/var/lib/perfslo-cluster")
-"""Everything of a cluster from source: certificates, data, logs. `down` removes it."""
+STATE = Path(os.environ.get("PERFSLO_CLUSTER_STATE") or "/var/lib/perfslo-cluster")
+"""Everything of a cluster from source: certificates, data, logs. `down` removes it. Benchmarks have their own."""
 
 LOGS = STATE / "logs"
 PKI = STATE / "pki"

@@ -42,7 +42,7 @@ class Leaf:
     hosts: tuple[str, ...] = ()
 
 
-def make(node_name: str, node_ip: str, service_ip: str) -> None:
+def make(node_name: str, node_ip: str, service_ip: str, port: int = 6443) -> None:
     """Write every key, certificate and kubeconfig that a cluster of one node needs."""
     PKI.mkdir(parents=True, mode=0o700, exist_ok=True)
     _authority("ca", "perfslo-cluster")
@@ -61,7 +61,7 @@ def make(node_name: str, node_ip: str, service_ip: str) -> None:
         _leaf(leaf, "ca")
     _leaf(Leaf("front-proxy-client", "front-proxy-client"), "front-proxy-ca")
 
-    server = f"https://{node_ip}:6443"
+    server = f"https://{node_ip}:{port}"
     for leaf, path in (
         (Leaf("admin", "kubernetes-admin", "system:masters"), ADMIN_KUBECONFIG),
         (Leaf("node", f"system:node:{node_name}", "system:nodes"), STATE / "kubelet.kubeconfig"),

@@ -190,3 +190,12 @@ async def test_each_metric_is_documented(board: Board) -> None:
     ours = {family.name for family in board.metrics.registry.collect() if family.name.startswith("perfslo_")}
     assert len(ours) > 15
     assert not {name for name in ours if f"`{name}" not in page}
+
+
+async def test_metrics_can_be_asked_for_by_name() -> None:
+    registry = Metrics(lambda: [turn(SLOW)], Sources({}, {})).registry
+    answer = await get(WELL, "/metrics?name[]=perfslo_leader&name[]=perfslo_build_info", registry)
+    assert {family.name for family in text_string_to_metric_families(answer.text)} == {
+        "perfslo_leader",
+        "perfslo_build_info",
+    }

@@ -81,6 +81,7 @@ class _Sources(Collector):
             ("perfslo_query", "Queries sent.", "queries"),
             ("perfslo_query_empty", "Answers without a row.", "empty"),
             ("perfslo_query_rows", "Rows answered.", "rows"),
+            ("perfslo_query_body_bytes", "Size of the answers, decompressed.", "body_bytes"),
             ("perfslo_query_remarks", "Remarks of the source about a query.", "remarks"),
             ("perfslo_query_duration_seconds", "Time spent on all queries.", "duration_seconds"),
         ):

@@ -37,8 +37,11 @@ async def serve(port: int, health: Health, metrics: CollectorRegistry) -> web.Ap
     async def readyz(_: web.Request) -> web.Response:
         return _answer(health.ready())
 
-    async def exposition(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(metrics), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def exposition(request: web.Request) -> web.Response:
+        """All of them, or those that `name[]` asks for, as the client libraries of Prometheus have it."""
+        names = request.query.getall("name[]", [])
+        asked = metrics.restricted_registry(names) if names else metrics
+        return web.Response(body=generate_latest(asked), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     application = web.Application()
     application.add_routes(

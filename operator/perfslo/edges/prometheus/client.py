@@ -66,6 +66,8 @@ class Answered:
 
     rows: tuple[Row, ...]
     remarks: tuple[str, ...] = ()
+    body_bytes: int = 0
+    """Of the answer, decompressed."""
 
 
 class Client:
@@ -91,9 +93,7 @@ class Client:
         """
         try:
             # Thanos, Mimir and VictoriaMetrics then fail instead of leaving parts out; Prometheus ignores it.
-            envelope: Any = self._connect.custom_query(
-                text, {"partial_response": "false", "deny_partial_response": "1"}
-            )
+            checked: Any = self._connect.custom_query(text, {"partial_response": "false", "deny_partial_response": "1"})
         except SourceError:
             raise
         except (requests.Timeout, ReadTimeoutError, TimeoutError):
@@ -104,7 +104,7 @@ class Client:
             raise SourceUnwell(f"the answer could not be read ({type(error).__name__})") from None
         except OSError as error:
             raise SourceUnreachable(f"the CA file cannot be used ({type(error).__name__})") from None
-        return _answered(envelope)
+        return _answered(*checked)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -177,16 +177,16 @@ class _Checked:
             envelope = _Envelope.model_validate_json(self._body)
         except ValidationError:
             raise SourceUnwell("the answer is not Prometheus' JSON for an instant vector") from None
-        return {"data": {"result": envelope}}
+        return {"data": {"result": (envelope, len(self._body))}}
 
 
-def _answered(envelope: _Envelope) -> Answered:
+def _answered(envelope: _Envelope, body_bytes: int) -> Answered:
     if envelope.isPartial:
         raise SourceUnwell("the answer is partial")
     if any(not warning.startswith(_PROMQL_ANNOTATION) for warning in envelope.warnings):
         raise SourceUnwell("the answer came with warnings: data may be missing from it")
     rows = tuple(Row(sample.metric, sample.value[1]) for sample in envelope.data.result)
-    return Answered(rows, (*envelope.warnings, *envelope.infos))
+    return Answered(rows, (*envelope.warnings, *envelope.infos), body_bytes)
 
 
 def _refused(status: int, body: bytes) -> SourceError:

@@ -41,6 +41,8 @@ class Stats:
     queries: int = 0
     empty: int = 0
     rows: int = 0
+    body_bytes: int = 0
+    """Of all answers, decompressed."""
     remarks: int = 0
     duration_seconds: float = 0.0
     """Of all queries together."""
@@ -214,6 +216,7 @@ def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
     finally:
         state.stats.duration_seconds += time.monotonic() - started
     state.stats.rows += len(answered.rows)
+    state.stats.body_bytes += answered.body_bytes
     state.stats.remarks += len(answered.remarks)
     state.stats.empty += not answered.rows
     return answered.rows
