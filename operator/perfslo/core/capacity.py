@@ -85,7 +85,12 @@ class Window:
 
 def promise_key(latency: Latency) -> str:
     """Names what a curve is about: an edited objective starts a new curve."""
-    return f"{latency.threshold_seconds:g}s/{latency.allowed_bad_ratio:.4g}"
+    return _promise_key(latency.threshold_seconds, latency.allowed_bad_ratio)
+
+
+@lru_cache(1024)
+def _promise_key(threshold_seconds: float, allowed: float) -> str:
+    return f"{threshold_seconds:g}s/{allowed:.4g}"
 
 
 def curve_of(capacities: tuple[Capacity, ...], version: str, latency: Latency) -> Curve:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec, Utilization
 from perfslo.core import quantile, text
@@ -19,6 +20,8 @@ from perfslo.core.model import (
     Value,
 )
 
+ASKED_AGAIN = 16
+"""Readings of the SLO whose turn it is: each step of a turn asks for the same shares."""
 CLUMPING = 2.0
 """Slow requests come in clumps (a queue is shared by its neighbours): variance over that of independent ones."""
 
@@ -76,12 +79,16 @@ def slow(observation: Observation, objective: Objective) -> Share | None:
     reading, latency = observation.latency.get(objective.name), objective.latency
     if latency is None or not isinstance(reading, Histogram) or reading.total <= 0:
         return None
-    of = quantile.share_over(reading, latency.threshold_seconds)
+    return _slow(reading, latency.threshold_seconds)
+
+
+@lru_cache(ASKED_AGAIN)
+def _slow(reading: Histogram, threshold_seconds: float) -> Share | None:
+    of = quantile.share_over(reading, threshold_seconds)
     if of is None:
         return None
     low, high = quantile.wilson(of.value, max(1.0, of.samples / CLUMPING))
-    to_add = quantile.bucket_to_add(reading, latency.threshold_seconds)
-    return Share(of.value, low, high, of.samples, to_add)
+    return Share(of.value, low, high, of.samples, quantile.bucket_to_add(reading, threshold_seconds))
 
 
 def response_seconds(reading: Histogram, ratio: float) -> float:

@@ -1,6 +1,7 @@
 """What was promised: latency, errors, utilization, throughput."""
 
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -58,17 +59,17 @@ class Latency(SpecModel):
     matchers: Matchers = ()
     """Further matchers for this objective, such as one route."""
 
-    @property
+    @cached_property
     def threshold_seconds(self) -> float:
         """Threshold in seconds, above 0."""
         return duration_seconds(self.threshold)
 
-    @property
+    @cached_property
     def promised_percent(self) -> Decimal:
         """Percentage of requests that must be good, in (0, 100): 95 for P95."""
         return Decimal(self.percentile) if self.percentile is not None else self.proportion_percent or Decimal(0)
 
-    @property
+    @cached_property
     def allowed_bad_ratio(self) -> float:
         """Share of requests that may be bad, in (0, 1): 0.05 for P95."""
         return float((100 - self.promised_percent) / 100)

@@ -1,5 +1,6 @@
 """PerformanceSLO: a workload and what its users were promised."""
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -174,18 +175,18 @@ class PerformanceSLOSpec(SpecModel):
         """Error budget window in seconds."""
         return window_seconds(self.window)
 
-    @property
+    @cached_property
     def latency_objectives(self) -> tuple[Objective, ...]:
         """Objectives that have `latency`, in the order of the spec; never empty."""
         return tuple(objective for objective in self.objectives if objective.latency)
 
-    @property
+    @cached_property
     def primary_objective(self) -> Objective:
         """The objective marked primary, else the first for latency."""
         marked = (objective for objective in self.objectives if objective.primary)
         return next(marked, self.latency_objectives[0])
 
-    @property
+    @cached_property
     def primary_latency(self) -> Latency:
         """Latency of the primary objective."""
         if (latency := self.primary_objective.latency) is None:
@@ -199,7 +200,7 @@ class PerformanceSLOSpec(SpecModel):
             return (self.scale_target_ref,)
         return tuple(backend.scale_target_ref for backend in _backends(self) if backend.scale_target_ref)
 
-    @property
+    @cached_property
     def enabled_levers(self) -> tuple[str, ...]:
         """Names of the levers that the spec turns on; replicas is on by default."""
         return tuple(name for name in LEVERS if name == "replicas" or self._lever(name) is not None)
