@@ -15,6 +15,7 @@ import platform
 import shutil
 import sys
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import daemons
@@ -26,9 +27,8 @@ from bench.scale.churn import Churn
 from bench.scale.metrics import Prometheus
 from bench.scale.operator import Operator, Pulse, cpu_seconds, peak_mebibytes, resident_mebibytes
 
-CYCLE_SECONDS = 15.0
 PATIENCE_SECONDS = 300.0
-SETTLE_SECONDS = 45.0
+SETTLE_CYCLES = 3
 """Between the first cycle and measuring: start-up is measured on its own."""
 QUERY_TIMEOUT_SECONDS = 12.0
 """More than the default: here Prometheus shares the machine with all that it scrapes."""
@@ -39,44 +39,57 @@ SERIES = ("noisy", "constant")
 Row = dict[str, Any]
 
 
-def measure(slos: int, minutes: float, interval_seconds: float, series: tuple[str, ...]) -> Row:
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how."""
+
+    slos: int
+    minutes: float
+    interval_seconds: float
+    cycle_seconds: float
+    series: tuple[str, ...]
+
+
+def measure(plan: Plan) -> Row:
     """One row of the table."""
     programs = control_plane.tools()
-    prometheus = Prometheus(programs, slos, interval_seconds)
+    prometheus = Prometheus(programs, plan.slos, plan.interval_seconds)
     with step("the control plane, with its objects"):
-        count = control_plane.up(programs, objects.stored(slos))
-    row: Row = {"slos": slos, "objects": count, "interval_seconds": interval_seconds, "minutes": minutes, **_machine()}
+        count = control_plane.up(programs, objects.stored(plan.slos))
+    row: Row = {**asdict(plan), "objects": count, **_machine()}
     port = int(json.loads(control_plane.KUBECONFIG.read_text())["clusters"][0]["cluster"]["server"].rpartition(":")[2])
-    prometheus.start(noisy=series[0] == "noisy")
-    for number, kind in enumerate(series):
+    prometheus.start(noisy=plan.series[0] == "noisy")
+    for number, kind in enumerate(plan.series):
         if number:
             prometheus.expose(noisy=kind == "noisy")
         with step(f"series of a window ({kind})"):
-            time.sleep(7 * interval_seconds)
-        row[kind] = _run(prometheus, slos, minutes, port, constant=kind == "constant")
-        row.setdefault("per_slo", _per_slo(prometheus, slos))
+            time.sleep(7 * plan.interval_seconds)
+        row[kind] = _run(plan, prometheus, port, constant=kind == "constant")
+        if not number:
+            row["per_slo"] = _per_slo(prometheus, plan.slos)
     return row
 
 
-def _run(prometheus: Prometheus, slos: int, minutes: float, api_port: int, constant: bool) -> Row:
+def _run(plan: Plan, prometheus: Prometheus, api_port: int, constant: bool) -> Row:
     """The operator over some minutes, with these series."""
-    operator = Operator(prometheus.address, FAST_WRITES_PER_SECOND if constant else 5.0, QUERY_TIMEOUT_SECONDS)
-    churn = None if constant else Churn(api_port, slos)
+    writes_per_second = FAST_WRITES_PER_SECOND if constant else 5.0
+    operator = Operator(prometheus.address, writes_per_second, QUERY_TIMEOUT_SECONDS, plan.cycle_seconds)
+    churn = None if constant else Churn(api_port, plan.slos)
     writes = control_plane.Writes()
     prometheus.load()
     operator.start()
     try:
         first = operator.first_cycle_seconds(PATIENCE_SECONDS)
         say(f"  first cycle: {first:.1f} s, {cpu_seconds(operator.pid):.1f} s of CPU")
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(SETTLE_CYCLES * plan.cycle_seconds)
         if constant:
-            _settle(writes)
+            _settle(writes, plan.cycle_seconds)
         writes.take()
         prometheus.load()
         before, cpu, begun = operator.metrics(), cpu_seconds(operator.pid), time.monotonic()
         of_prometheus = cpu_seconds(daemons.pid_of("prometheus") or 0)
         pulse = Pulse(operator.port)
-        time.sleep(minutes * 60)
+        time.sleep(plan.minutes * 60)
         pulse.stop()
         seconds, used = time.monotonic() - begun, cpu_seconds(operator.pid) - cpu
         of_prometheus = cpu_seconds(daemons.pid_of("prometheus") or 0) - of_prometheus
@@ -116,13 +129,13 @@ def _run(prometheus: Prometheus, slos: int, minutes: float, api_port: int, const
             churn.stop()
 
 
-def _settle(writes: control_plane.Writes) -> None:
+def _settle(writes: control_plane.Writes, cycle_seconds: float) -> None:
     """Wait until every status is written."""
     quiet = 0
 
     def settled() -> bool:
         nonlocal quiet
-        time.sleep(CYCLE_SECONDS)
+        time.sleep(cycle_seconds)
         quiet = quiet + 1 if not writes.take()["performanceslos/status"] else 0
         return quiet >= 2
 
@@ -158,6 +171,7 @@ def main() -> int:
     parser.add_argument("--slos", type=int, default=1000, help="how many; 3 pods each")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long each kind of series is measured")
     parser.add_argument("--interval", type=float, default=15.0, help="seconds between two scrapes")
+    parser.add_argument("--cycle", type=float, default=15.0, help="seconds between two cycles of the operator")
     parser.add_argument("--series", choices=(*SERIES, "both"), default="both")
     parser.add_argument("--keep", action="store_true", help="leave logs and data for a look")
     arguments = parser.parse_args()
@@ -166,7 +180,8 @@ def main() -> int:
     series = SERIES if arguments.series == "both" else (arguments.series,)
     shutil.rmtree(STATE, ignore_errors=True)
     try:
-        print(json.dumps(measure(arguments.slos, arguments.minutes, arguments.interval, series), indent=1))
+        plan = Plan(arguments.slos, arguments.minutes, arguments.interval, arguments.cycle, series)
+        print(json.dumps(measure(plan), indent=1))
         return 0
     except ClusterError as error:
         say(f"\nerror: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ import network
 import pki
 from binaries import BENCHMARK
 from paths import PKI, REPOSITORY, STATE
-from shell import output, succeeds, wait_until
+from shell import ClusterError, output, succeeds, wait_until
 
 from bench.scale import etcd
 
@@ -31,7 +32,13 @@ LOCALHOST = "127.0.0.1"
 
 
 def tools() -> Path:
-    """The directory of kube-apiserver, kubectl and prometheus, built if need be."""
+    """The directory of kube-apiserver, kubectl and prometheus, built if need be.
+
+    Raises:
+        ClusterError: there is no etcd.
+    """
+    if not shutil.which("etcd"):
+        raise ClusterError("etcd is needed: install it (Debian: apt-get install etcd-server)")
     return cluster.programs(BENCHMARK)
 
 

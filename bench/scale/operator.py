@@ -47,6 +47,7 @@ class Operator:
     prometheus: str
     status_writes_per_second: float
     timeout_seconds: float
+    cycle_seconds: float
     name: str = "operator"
     port: int = field(default_factory=free_port)
 
@@ -59,6 +60,7 @@ class Operator:
                 {
                     "sources": {"default": source},
                     "port": self.port,
+                    "cycleSeconds": self.cycle_seconds,
                     "statusWritesPerSecond": self.status_writes_per_second,
                 }
             )
