@@ -87,18 +87,25 @@ def subject(wanted: Wanted, preset: Preset, source_matchers: tuple[Matcher, ...]
     )
 
 
+Samplings = tuple[Sampling | Missing, Sampling | Missing]
+"""Of the request counter, and of the kubelet's series."""
+JUST_APPEARED = Missing("TooFewSamples", "the series have just appeared; how often they are scraped is asked next")
+
+
 @lru_cache(REMEMBERED)
-def sampling_asks(subject: Subject) -> Asks:
-    """The first round: how the series are sampled."""
+def sampling_asks(subject: Subject, whole: bool = True) -> Asks:
+    """The first round: how the series are sampled, or, when that is known, only how old they are."""
+    sampled = _sampling if whole else _age
     return {
-        _SAMPLING: Ask(subject.source, _sampling(_requests(subject))),
-        _RESOURCE_SAMPLING: Ask(subject.source, _sampling(_resource(subject, CPU))),
+        _SAMPLING: Ask(subject.source, sampled(_requests(subject))),
+        _RESOURCE_SAMPLING: Ask(subject.source, sampled(_resource(subject, CPU))),
     }
 
 
-def sampling(answers: Answers) -> tuple[Sampling | Missing, Sampling | Missing]:
-    """What the first round said: of the request counter, and of the kubelet's series."""
-    return _sampling_of(answers[_SAMPLING]), _sampling_of(answers[_RESOURCE_SAMPLING])
+def sampling(answers: Answers, known: Samplings | None = None) -> Samplings:
+    """What the first round said; `known` is what an earlier one said, where only ages were asked for."""
+    requests, resources = known or (None, None)
+    return _sampling_of(answers[_SAMPLING], requests), _sampling_of(answers[_RESOURCE_SAMPLING], resources)
 
 
 @lru_cache(REMEMBERED)
@@ -258,14 +265,18 @@ def _sampling(query: Query) -> Together:
     *_, shorter, longest = scrape.WINDOWS_SECONDS
     return Together(
         (
-            ("age", replace(query, over=Over.AGE, aggregate="max")),
+            *_age(query).parts,
             *((f"{seconds:g}s", count(seconds)) for seconds in scrape.WINDOWS_SECONDS),
             ("before", count(shorter, longest - shorter)),
         )
     )
 
 
-def _sampling_of(answer: Answer) -> Sampling | Missing:
+def _age(query: Query) -> Together:
+    return Together((("age", replace(query, over=Over.AGE, aggregate="max")),))
+
+
+def _sampling_of(answer: Answer, known: Sampling | Missing | None) -> Sampling | Missing:
     if isinstance(answer, Missing):
         return answer
     greatest: dict[str, float] = {}
@@ -276,6 +287,8 @@ def _sampling_of(answer: Answer) -> Sampling | Missing:
         return Missing(
             "SeriesMissing", "no request series match: are the pods scraped, and is the preset the right one?"
         )
+    if known is not None:
+        return replace(known, age_seconds=-greatest["age"]) if isinstance(known, Sampling) else JUST_APPEARED
     return Sampling(
         age_seconds=-greatest["age"],
         counts=tuple(greatest.get(f"{seconds:g}s", 0.0) for seconds in scrape.WINDOWS_SECONDS),

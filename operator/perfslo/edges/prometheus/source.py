@@ -19,7 +19,7 @@ from perfslo.core.measure import Answer, Row, Series, Wanted, missing
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
-from perfslo.core.queries import Answers, Ask, Asks, Subject, Table
+from perfslo.core.queries import Answers, Ask, Asks, Samplings, Subject, Table
 from perfslo.core.scrape import Rhythm, Sampling
 from perfslo.edges.prometheus.client import Client
 from perfslo.errors import QueryRejected, SourceError
@@ -29,6 +29,11 @@ MAX_IN_FLIGHT = 4
 """A fifth of the server's default `--query.max-concurrency`: dashboards and rules need the rest."""
 FAILED_CYCLES_TO_OPEN = 2
 """One may be a restart."""
+SAMPLING_CYCLES = 4
+"""How series are sampled is a third of all rows, and says the same for months: it is asked for every so many cycles.
+
+In between, a rhythm that has become slower looks stale, which is safe; one that has become faster does no harm.
+"""
 
 _NOT_ASKED = Missing("NotAsked", "the source failed before this was asked")
 _TOO_SLOW = Missing("PrometheusSlow", "it answers, but all that is asked in a cycle takes it longer than one")
@@ -55,7 +60,9 @@ class _State:
     client: Client
     pool: ThreadPoolExecutor
     stats: Stats = field(default_factory=Stats)
-    rhythms: dict[str, tuple[Rhythm | None, Rhythm | None]] = field(default_factory=dict)
+    samplings: Mapping[str, Samplings] = field(default_factory=dict)
+    rhythms: Mapping[str, tuple[Rhythm | None, Rhythm | None]] = field(default_factory=dict)
+    round: int = -1
     failed_cycles: int = 0
     problem: Missing | None = None
     """Set in a cycle once the source turned out to be unwell."""
@@ -122,9 +129,7 @@ class Sources:
         """The same for SLOs of one source."""
         state.begin(self._patience_seconds)
         asking = [(one, self._subject(one)) for one in wanted]
-        first = await self._round(state, [(one, queries.sampling_asks(subject)) for one, subject in asking])
-        found = {key: queries.sampling(answers) for key, answers in first.items()}
-        state.rhythms = {key: _follow(state.rhythms.get(key), samplings) for key, samplings in found.items()}
+        found = await self._sample(state, asking)
         intervals = {key: _intervals(state.rhythms[key], samplings) for key, samplings in found.items()}
         second = await self._round(
             state, [(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking]
@@ -132,10 +137,30 @@ class Sources:
         state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
         if state.problem:
             return {one.key: missing(state.problem, common=True) for one in wanted}
-        return {
-            one.key: queries.series(subject.preset, found[one.key], *intervals[one.key], second[one.key])
-            for one, subject in asking
-        }
+
+        def together() -> Mapping[str, Series]:
+            return {
+                one.key: queries.series(subject.preset, found[one.key], *intervals[one.key], second[one.key])
+                for one, subject in asking
+            }
+
+        return await asyncio.to_thread(together)
+
+    async def _sample(self, state: _State, asking: Sequence[tuple[Wanted, Subject]]) -> Mapping[str, Samplings]:
+        """How the series are sampled: all of it now and then and for new ones, else only how old they are."""
+        state.round = (state.round + 1) % SAMPLING_CYCLES
+        whole = {subject for one, subject in asking if not state.round or _is_new(state.samplings.get(one.key))}
+        answers = await self._round(
+            state, [(one, queries.sampling_asks(subject, subject in whole)) for one, subject in asking]
+        )
+        found, rhythms = {}, {}
+        for one, subject in asking:
+            known, rhythm = state.samplings.get(one.key), state.rhythms.get(one.key, (None, None))
+            fresh = subject in whole
+            found[one.key] = samplings = queries.sampling(answers[one.key], None if fresh else known)
+            rhythms[one.key] = _follow(rhythm, samplings) if fresh else rhythm
+        state.samplings, state.rhythms = found, rhythms
+        return found
 
     async def close(self) -> None:
         """Ask no more; queries in flight end by their own deadline."""
@@ -166,9 +191,14 @@ class Sources:
             for ask in asks.values():
                 namespaces.setdefault(ask, set()).add(wanted.namespace)
         tables = await self._ask_all(state, namespaces) if namespaces else {}
-        return {
-            wanted.key: {name: _answer(tables[ask], wanted) for name, ask in asks.items()} for wanted, asks in asking
-        }
+
+        def sorted_out() -> Mapping[str, Answers]:
+            return {
+                wanted.key: {name: _answer(tables[ask], wanted) for name, ask in asks.items()}
+                for wanted, asks in asking
+            }
+
+        return await asyncio.to_thread(sorted_out)
 
     async def _ask_all(self, state: _State, namespaces: Mapping[Ask, set[str]]) -> Mapping[Ask, Table | Missing]:
         answers: dict[Ask, Table | Missing] = {}
@@ -193,7 +223,7 @@ class Sources:
             if isinstance(answered, Missing):
                 return answered
             rows += answered
-        return Table(rows, queries.identity(ask.query))
+        return await asyncio.to_thread(Table, rows, queries.identity(ask.query))
 
 
 def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
@@ -222,13 +252,17 @@ def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
     return answered.rows
 
 
+def _is_new(samplings: Samplings | None) -> bool:
+    return samplings is None or queries.JUST_APPEARED in samplings
+
+
 def _follow(
-    known: tuple[Rhythm | None, Rhythm | None] | None, samplings: Iterable[Sampling | Missing]
+    known: tuple[Rhythm | None, Rhythm | None], samplings: Iterable[Sampling | Missing]
 ) -> tuple[Rhythm | None, Rhythm | None]:
     now = time.monotonic()
     requests, resources = (
         scrape.follow(before, sampling, now) if isinstance(sampling, Sampling) else before
-        for sampling, before in zip(samplings, known or (None, None), strict=True)
+        for sampling, before in zip(samplings, known, strict=True)
     )
     return requests, resources
 
