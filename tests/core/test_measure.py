@@ -316,6 +316,13 @@ def test_a_pods_network_is_counted_once_and_without_its_loopback() -> None:
     assert io["network-received"].matchers == io["network-sent"].matchers == sandbox
 
 
+def test_the_traffic_of_a_node_is_not_that_of_its_pods() -> None:
+    observation = observe(spec(), replace(REPLICAS, host_network=True), USUAL, 15.0, 1000.0)
+    assert observation.network_receive_bytes_per_second == Missing("NotMeasured")
+    assert observation.network_transmit_bytes_per_second == Missing("NotMeasured")
+    assert isinstance(observation.disk_read_bytes_per_second, Value)
+
+
 def test_the_administrators_matchers_are_everywhere() -> None:
     cluster = Matcher("cluster", "=", "eu")
     for ask in asked(subject(source_matchers=(cluster,))).values():
@@ -371,8 +378,11 @@ def test_both_rounds_become_series() -> None:
         "latency/p95": rows(1.0),
         "completions": rows(5.0),
         "compute": (*rows(30.0, part="cpu"), *rows(1e6, part="memory")),
-        "io": Missing("QueryRejected"),
-    }
+        "io": (
+            *rows(1.0, part="disk-read"), *rows(2.0, part="disk-written"),
+            *rows(3.0, part="network-received"), *rows(4.0, part="network-sent"),
+        ),
+    }  # fmt: skip
     series = queries.series(PRESET, (sampling, resources), 15.0, None, second)
     assert series.histograms == {"p95": rows(1.0)}
     assert series.completions == rows(5.0)
@@ -380,4 +390,10 @@ def test_both_rounds_become_series() -> None:
     assert isinstance(series.resource_sampling, Missing)
     assert (series.cpu_seconds, series.cfs_periods) == (rows(30.0, part="cpu"), ())
     assert series.memory_bytes == rows(1e6, part="memory")
-    assert series.network_sent_bytes == Missing("QueryRejected")
+    io = (
+        series.disk_read_bytes, series.disk_written_bytes, series.network_received_bytes, series.network_sent_bytes
+    )  # fmt: skip
+    assert [row.value for answer in io if isinstance(answer, tuple) for row in answer] == [1.0, 2.0, 3.0, 4.0]
+    refused = queries.series(PRESET, (sampling, resources), 15.0, None, second | {"io": Missing("QueryRejected")})
+    assert refused.disk_read_bytes == refused.network_sent_bytes == Missing("QueryRejected")
+    assert refused.memory_bytes == series.memory_bytes

@@ -55,6 +55,12 @@ def test_two_living_versions_are_a_rollout_but_one_that_is_leaving_is_not() -> N
     assert seen(pod("a"), rolling_out=True).rolling_out
 
 
+def test_pods_may_be_in_the_network_of_their_node() -> None:
+    assert not seen(pod("a")).host_network
+    assert seen(pod("a", spec={"hostNetwork": True})).host_network
+    assert not seen().host_network
+
+
 def test_resources_are_those_of_the_newest_version() -> None:
     def asking(cpu: str) -> JSON:
         return {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}

@@ -126,6 +126,9 @@ def observe(
     resources = _Freshness.of(series.resource_sampling, STALE_SCRAPES * series.resource_scrape_seconds)
     if series.source_problem:
         requests = resources = _Freshness(series.source_problem)
+    received, sent = series.network_received_bytes, series.network_sent_bytes
+    if replicas.host_network:  # what is counted there is the node's
+        received = sent = NOT_MEASURED
     return Observation(
         time=now,
         scale=scale,
@@ -148,10 +151,8 @@ def observe(
         memory_bytes=resources.value(series.memory_bytes),
         disk_read_bytes_per_second=resources.happened(series.disk_read_bytes, series.resource_window_seconds),
         disk_write_bytes_per_second=resources.happened(series.disk_written_bytes, series.resource_window_seconds),
-        network_receive_bytes_per_second=resources.happened(
-            series.network_received_bytes, series.resource_window_seconds
-        ),
-        network_transmit_bytes_per_second=resources.happened(series.network_sent_bytes, series.resource_window_seconds),
+        network_receive_bytes_per_second=resources.happened(received, series.resource_window_seconds),
+        network_transmit_bytes_per_second=resources.happened(sent, series.resource_window_seconds),
         source_problem=series.source_problem,
     )
 

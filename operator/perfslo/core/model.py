@@ -89,6 +89,8 @@ class Replicas:
     cpu_limit_cores: float | None = None
     memory_request_bytes: float | None = None
     memory_limit_bytes: float | None = None
+    host_network: bool = False
+    """The pods are in the networks of their nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Observation:
     """All pods, all devices. A container that never touched a device has no series, which is Missing."""
     disk_write_bytes_per_second: Signal = Missing("NotMeasured")
     network_receive_bytes_per_second: Signal = Missing("NotMeasured")
-    """All pods, all interfaces but the loopback."""
+    """All pods, all interfaces but the loopback. Missing where pods are in their node's network, with its traffic."""
     network_transmit_bytes_per_second: Signal = Missing("NotMeasured")
     source_problem: Missing | None = None
     """Set when the whole metrics source is unwell (common mode): everything is held."""

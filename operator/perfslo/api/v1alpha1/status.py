@@ -163,7 +163,7 @@ class UtilizationStatus(Model):
     disk_write: Word | None = None
     """Bytes written to disks, such as 85kB/s."""
     network_receive: Word | None = None
-    """Bytes received, such as 3.4MB/s; pods in their node's network show the node's."""
+    """Bytes received, such as 3.4MB/s; absent when the pods are in their node's network, with its traffic."""
     network_transmit: Word | None = None
     """Bytes sent, such as 3.4MB/s."""
 

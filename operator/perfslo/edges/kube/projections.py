@@ -88,6 +88,7 @@ class Pod:
     created: float
     deleting: bool
     resources: Resources
+    host_network: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     """Kept only where workloads are found by selector."""
 
@@ -155,6 +156,7 @@ def pod(item: JSON, keep_labels: bool = False) -> Pod | None:
         created=_time(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         resources=_resources(*_amounts(item["spec"])),
+        host_network=item["spec"].get("hostNetwork", False),
         labels=_interned(labels) if keep_labels else (),
     )
 

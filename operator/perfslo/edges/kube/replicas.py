@@ -18,7 +18,8 @@ def replicas(
     living = [p for p in pods if not p.deleting]
     ready = [now - p.ready_since for p in living if p.ready_since is not None]
     pending = sum(not p.scheduled and now - p.created > SCHEDULING_SECONDS for p in living)
-    resources = _newest(living, version).resources if living else Resources()
+    newest = _newest(living, version) if living else None
+    resources = newest.resources if newest else Resources()
     return Replicas(
         desired=desired,
         ready=len(ready),
@@ -26,12 +27,13 @@ def replicas(
         pending=pending,
         youngest_ready_age_seconds=max(0.0, min(ready)) if ready else None,
         startup_seconds=startup_seconds,
-        version=version or (_newest(living, version).version if living else ""),
+        version=version or (newest.version if newest else ""),
         rolling_out=rolling_out or len({p.version for p in living}) > 1,
         cpu_request_cores=resources.cpu_request_cores,
         cpu_limit_cores=resources.cpu_limit_cores,
         memory_request_bytes=resources.memory_request_bytes,
         memory_limit_bytes=resources.memory_limit_bytes,
+        host_network=newest is not None and newest.host_network,
     )
 
 
