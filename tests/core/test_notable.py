@@ -88,12 +88,12 @@ def test_decisions_are_exact() -> None:
 
 @given(st.floats(1e-3, 1e5), st.floats(-1.0, 1.0), st.sampled_from(["seconds", "rate", "size", "speed", "percent"]))
 def test_a_band_holds_for_any_number_and_unit(value: float, off: float, unit: str) -> None:
-    """Half of the noise is never news; half as much again as the noise is, of what is large enough not to be a step."""
+    """Half of the noise is never news; twice the noise is, of a number that is large beside its last digit."""
     words = getattr(text, unit)
-    value = {"percent": 0.1 + value / 1e5, "size": value * 1024}.get(unit, value)
-    assert not differs(summary(p95=words(value)), summary(p95=words(value * (1 + off * NOISE / 2))))
-    if value > 100 and unit != "seconds":
-        assert differs(summary(p95=words(value)), summary(p95=words(value * (1 + 2.0 * NOISE))))
+    amount = {"percent": 0.1 + value / 1e5, "size": value * 2**20}.get(unit, value)
+    assert not differs(summary(p95=words(amount)), summary(p95=words(amount * (1 + off * NOISE / 2))))
+    if value > 100 and unit in ("rate", "size", "speed"):
+        assert differs(summary(p95=words(amount)), summary(p95=words(amount * (1 + 2 * NOISE))))
 
 
 @given(st.text(max_size=30), st.text(max_size=30))

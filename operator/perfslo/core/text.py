@@ -32,8 +32,8 @@ def cores(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """Bytes of memory, with Kubernetes' binary units: 412Mi, 1.2Gi."""
-    return _scaled(value, 1024, ("", "Ki", "Mi", "Gi", "Ti"))
+    """Bytes of memory, with Kubernetes' binary units: 0Ki, 412Mi, 1.2Gi."""
+    return _scaled(value / 1024, 1024, ("Ki", "Mi", "Gi", "Ti"))
 
 
 def speed(per_second: float) -> str:
