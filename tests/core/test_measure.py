@@ -107,6 +107,26 @@ NO_IO: dict[str, Answer] = dict.fromkeys(
 )
 
 
+NATIVE = Row({}, 40.0, ((0.1, 0.11, 30.0), (0.3, 0.33, 10.0)))
+
+
+def test_native_histograms_are_read_beside_classic_ones() -> None:
+    own = seen(histograms={"p95": (NATIVE,)}).latency["p95"]
+    assert own == Histogram((0.1, 0.11, 0.3, 0.33, math.inf), (0.0, 30.0, 30.0, 40.0, 40.0), 7.0, native=True)
+    classic = (*buckets(le0_1=50.0, le0_25=90.0), Row({"le": "+Inf"}, 100.0))
+    both = seen(histograms={"p95": (*classic, NATIVE)}).latency["p95"]
+    assert both == Histogram((0.1, 0.25, math.inf), (50.0, 120.0, 140.0), 7.0)
+
+
+def test_a_native_histogram_without_requests_is_no_traffic() -> None:
+    assert seen(histograms={"p95": (Row({}, 0.0, ()),)}).latency["p95"] == NoTraffic(7.0)
+
+
+@pytest.mark.parametrize("bad", [Row({}, math.nan, ()), Row({"le": "0.1"}, 4.0)], ids=["native", "classic"])
+def test_a_part_that_cannot_be_used_is_not_left_out(bad: Row) -> None:
+    assert isinstance(seen(histograms={"p95": (NATIVE, bad)}).latency["p95"], Missing)
+
+
 def test_old_samples_are_stale_each_by_its_own_rhythm() -> None:
     old = replace(FRESH, age_seconds=37.6)
     observation = seen(sampling=old)
@@ -346,6 +366,23 @@ def test_windows_follow_the_scrape_interval() -> None:
 def test_nothing_is_asked_about_series_that_do_not_exist() -> None:
     assert value_asks(subject(), None, None) == {}
     assert set(value_asks(subject(), None, 15.0)) == {"compute", "io"}
+
+
+def test_native_histograms_are_looked_for_and_then_asked_for() -> None:
+    one = subject()
+    asks = sampling_asks(one)
+    age: dict[str, Answer] = {"sampling": rows(-7.0, part="age")}
+    assert not queries.found_native(age)
+    assert queries.found_native({"sampling": (*rows(-7.0, part="age"), *rows(-7.0, part="native"))})
+    assert not queries.found_native({"sampling": Missing("PrometheusUnwell")})
+    looked_for = parts(asks["sampling"])["native"]
+    assert (looked_for.metric, looked_for.native) == ("http", "")
+    native = replace(one, native=True)
+    for name, ask in asked(native).items():
+        counted = name in ("sampling", "completions", "requests", "latency/p95")
+        assert {query.native for query in parts(ask).values()} == ({"http"} if counted else {""}), name
+    assert len(asked(native)) == len(asked(one))
+    assert "native" not in parts(sampling_asks(native)["sampling"])
 
 
 def test_rows_go_to_their_own_workload_and_namespace() -> None:

@@ -42,6 +42,26 @@ GOLDEN = {
         'max by (namespace, workload) (label_replace(count_over_time(c{namespace=~"bank|shop-eu"}[60s] offset 240s), '
         '"workload", "${1}${2}${3}", "pod", POD))'
     ),
+    Query("http_bucket", over=Over.INCREASE, window_seconds=60, keep=("le",), native="http"): (
+        "sum by (namespace, workload, le) ("
+        "avg without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
+        'label_replace(increase(http{namespace=~"bank|shop-eu"}[60s]), "workload", "${1}${2}${3}", "pod", POD)) or ('
+        "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
+        'label_replace(increase(http_bucket{namespace=~"bank|shop-eu"}[60s]), '
+        '"workload", "${1}${2}${3}", "pod", POD)) unless ignoring (le) '
+        "avg without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
+        'label_replace(increase(http{namespace=~"bank|shop-eu"}[60s]), "workload", "${1}${2}${3}", "pod", POD))))'
+    ),
+    Query("http_count", over=Over.INCREASE, window_seconds=60, native="http"): (
+        "sum by (namespace, workload) ("
+        "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
+        'label_replace(histogram_count(increase(http{namespace=~"bank|shop-eu"}[60s])) or '
+        'increase(http_count{namespace=~"bank|shop-eu"}[60s]), "workload", "${1}${2}${3}", "pod", POD)))'
+    ),
+    Query("http_count", over=Over.AGE, aggregate="max", native="http"): (
+        'max by (namespace, workload) (label_replace(timestamp(http{namespace=~"bank|shop-eu"}) - time() or '
+        'timestamp(http_count{namespace=~"bank|shop-eu"}) - time(), "workload", "${1}${2}${3}", "pod", POD))'
+    ),
 }
 SAFE = "[bcdfghjklmnpqrstvwxz2456789]"
 POD = f'"([a-z0-9.-]+)-{SAFE}{{6,10}}-{SAFE}{{5}}|([a-z0-9.-]+)-[0-9]+|(?s:(.*))"'
@@ -54,7 +74,7 @@ written = st.lists(st.one_of(any_text, hostile), max_size=4).map("".join)
 label = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,10}", fullmatch=True)
 
 
-@pytest.mark.parametrize("query", GOLDEN, ids=lambda query: f"{query.metric}-{query.over.name}")
+@pytest.mark.parametrize("query", GOLDEN, ids=lambda query: f"{query.native}-{query.metric}-{query.over.name}")
 def test_queries_read_as_meant(query: Query) -> None:
     text = query.text(["bank", "shop-eu"])
     assert text == GOLDEN[query].replace("POD", POD)
@@ -130,6 +150,7 @@ def test_names_are_names_or_refused(text: str) -> None:
         lambda: Matcher("a", "==", "c"),
         lambda: Matcher("a", "=", "\ud800"),
         lambda: Query("a b"),
+        lambda: Query("a", native="a b"),
         lambda: Query("a", keep=("l e",)),
         lambda: Query("a", identity=Pods(pod_label='p"')),
         lambda: Query("a", mark=Mark("failed", ("a b",), "x")),

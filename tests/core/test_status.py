@@ -203,6 +203,19 @@ def test_a_threshold_between_two_edges_says_which_bucket_to_add() -> None:
     assert (promise.interpolated, promise.add_bucket) == (True, "0.3")
 
 
+def test_a_threshold_between_a_native_histograms_edges_asks_for_no_bucket() -> None:
+    between = spec(objectives=[{"name": "p95", "latency": {"percentile": 95, "threshold": "105ms"}}])
+    latency = Histogram((0.1, 0.11, 0.2, 1.0, math.inf), (0.0, 990.0, 990.0, 1000.0, 1000.0), native=True)
+    (promise,) = report(turn(latency, promise=between), None).objectives
+    assert (promise.interpolated, promise.add_bucket, promise.message) == (True, None, None)
+    wide = spec(objectives=[{"name": "p95", "latency": {"percentile": 95, "threshold": "500ms"}}])
+    (promise,) = report(turn(latency, promise=wide), None).objectives
+    assert promise.add_bucket is None
+    assert promise.message
+    assert "200ms to 1.00s" in promise.message
+    assert "resolution" in promise.message
+
+
 def test_promises_are_told_apart() -> None:
     two = spec(
         objectives=[

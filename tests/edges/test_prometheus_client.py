@@ -35,6 +35,11 @@ def vector(*samples: tuple[dict[str, str], Any], **more: Any) -> bytes:
     return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}, **more}).encode()
 
 
+def native(histogram: Any) -> bytes:
+    result = [{"metric": {"workload": "web"}, "histogram": [1.5, histogram]}]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+
+
 class FaultServer:
     """Answers as `answer` tells it, and remembers what it was asked."""
 
@@ -117,6 +122,9 @@ UNWELL = {
     "a scalar": respond(200, b'{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}'),
     "no number": respond(200, vector(({}, SECRET))),
     "a missing value": respond(200, vector(({}, None))),
+    "neither a number nor a histogram": respond(200, vector(({}, "1")).replace(b'"value"', b'"worth"')),
+    "no histogram": respond(200, native({"count": "5", "buckets": [[0, "0.1", "0.2"]]})),
+    "a histogram without a count": respond(200, native({"sum": "5"})),
     "too large": respond(200, b" " * (MAX_BYTES + 1) + vector()),
     "a small body that unpacks to a large one": respond(
         200, packed := gzip.compress(b" " * 50_000_000), Content_Encoding="gzip", Content_Length=str(len(packed))
@@ -221,6 +229,15 @@ def test_rows_come_with_numbers_as_they_are(server: FaultServer, client: Client)
     assert (inf.value, negative.value) == (float("inf"), -1000.0)
 
 
+def test_native_histograms_come_with_their_buckets(server: FaultServer, client: Client) -> None:
+    buckets = [[3, "-0.001", "0.001", "2"], [0, "0.25", "0.5", "3.5"], [0, "5", "+Inf", "1"]]
+    server.answer = respond(200, native({"count": "6.5", "sum": "9.25", "buckets": buckets}))
+    (row,) = client.query("up").rows
+    assert row == Row({"workload": "web"}, 6.5, ((-0.001, 0.001, 2.0), (0.25, 0.5, 3.5), (5.0, float("inf"), 1.0)))
+    server.answer = respond(200, native({"count": "0", "sum": "0"}))
+    assert client.query("up").rows == (Row({"workload": "web"}, 0.0, ()),)
+
+
 def test_remarks_about_the_query_are_kept(server: FaultServer, client: Client) -> None:
     server.answer = respond(200, vector(warnings=["PromQL warning: x"], infos=["PromQL info: y"]))
     assert client.query("up").remarks == ("PromQL warning: x", "PromQL info: y")
@@ -314,6 +331,30 @@ async def test_a_source_that_fails_in_the_second_round_is_unwell_too(server: Fau
     series = await sources.measure(WANTED)
     assert series["shop/web"].source_problem
     assert sources.stats["default"].rows == 2
+    await sources.close()
+
+
+async def test_native_histograms_that_turn_up_are_asked_for_at_once_and_from_then_on(server: FaultServer) -> None:
+    labels = {"namespace": "shop", "workload": "web"}
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if '"native"' in (asked := parse_qs(urlsplit(handler.path).query)["query"][0]):
+            respond(200, vector(({**labels, "part": "native"}, "-1")))(handler)
+        elif "timestamp(http_server_request_duration_seconds{" in asked:
+            respond(200, vector(({**labels, "part": "age"}, "-1"), ({**labels, "part": "60s"}, "4")))(handler)
+        elif "histogram_count(increase" in asked:
+            respond(200, vector((labels, "600")))(handler)
+        else:
+            respond(200, vector())(handler)
+
+    server.answer = answer
+    sources = Sources({"default": a_source(server)}, presets.load())
+    series = await sources.measure(WANTED)
+    assert series["shop/web"].completions == (Row(labels, 600.0),)
+    first = len(server.requests)
+    await sources.measure(WANTED)
+    assert len(server.requests) - first < first, "they are remembered"
+    assert not [path for _, path, *_ in server.requests[first:] if "%22native%22" in path]
     await sources.close()
 
 

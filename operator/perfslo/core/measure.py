@@ -17,8 +17,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import scrape
+from perfslo.core import native, scrape
 from perfslo.core.model import (
+    Histogram,
     LatencyReading,
     Missing,
     NoTraffic,
@@ -29,6 +30,7 @@ from perfslo.core.model import (
     Stale,
     Value,
 )
+from perfslo.core.native import Bucket
 from perfslo.core.quantile import histogram
 from perfslo.core.scrape import Sampling
 from perfslo.core.timescale import STALE_SCRAPES, TimeScale
@@ -66,6 +68,9 @@ class Row:
 
     labels: Mapping[str, str]
     value: float
+    """The number; of a native histogram, its count."""
+    buckets: tuple[Bucket, ...] | None = None
+    """Of a native histogram; None for a number."""
 
 
 Answer = tuple[Row, ...] | Missing
@@ -218,8 +223,7 @@ class _Freshness:
         """Buckets as a histogram."""
         if (problem := self._problem(answer)) is not None:
             return problem
-        rows = [(row.labels.get("le", ""), row.value) for row in _rows(answer)]
-        buckets = histogram(rows, scale_to_seconds, self.age_seconds)
+        buckets = _histogram(_rows(answer), scale_to_seconds, self.age_seconds)
         return NoTraffic(self.age_seconds) if not isinstance(buckets, Missing) and buckets.total == 0 else buckets
 
     def _sum(self, answer: Answer) -> float | Missing | Stale:
@@ -242,6 +246,21 @@ class _Freshness:
 
 def _rows(answer: Answer) -> tuple[Row, ...]:
     return () if isinstance(answer, Missing) else answer
+
+
+def _histogram(rows: Iterable[Row], scale_to_seconds: float, age_seconds: float) -> Histogram | Missing:
+    """One histogram from the rows of classic buckets, of native histograms, or of both: of different pods then."""
+    classic: list[tuple[str, float]] = []
+    parts: list[Histogram | Missing] = []
+    for row in rows:
+        if row.buckets is None:
+            classic.append((row.labels.get("le", ""), row.value))
+        else:
+            parts.append(native.histogram(row.value, row.buckets, scale_to_seconds, age_seconds))
+    if classic:
+        parts.append(histogram(classic, scale_to_seconds, age_seconds))
+    unusable = next((part for part in parts if isinstance(part, Missing)), None)
+    return unusable or native.merged([part for part in parts if isinstance(part, Histogram)])
 
 
 def _finite(rows: Iterable[Row]) -> bool:

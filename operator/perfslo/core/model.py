@@ -59,6 +59,8 @@ class Histogram:
     counts: tuple[float, ...]
     """Cumulative: `counts[i]` requests took at most `upper_bounds_seconds[i]`; the last one is the total."""
     age_seconds: float = 0.0
+    native: bool = False
+    """Whether the edges are a native histogram's: of its non-empty buckets only, and chosen by its resolution."""
 
     @property
     def total(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,6 +23,8 @@ from perfslo.core.model import (
 
 ASKED_AGAIN = 16
 """Readings of the SLO whose turn it is: each step of a turn asks for the same shares."""
+WIDE_BUCKET = 1.25
+"""Edges of a native bucket further apart than this leave too much open; client libraries' default is 1.1."""
 CLUMPING = 2.0
 """Slow requests come in clumps (a queue is shared by its neighbours): variance over that of independent ones."""
 
@@ -34,8 +37,6 @@ class Share:
     low: float
     high: float
     requests: float
-    bucket_to_add_seconds: float | None
-    """Set when the threshold is between two bucket edges, so that the share is interpolated."""
 
 
 def known(signal: Signal | LatencyReading) -> bool:
@@ -88,7 +89,7 @@ def _slow(reading: Histogram, threshold_seconds: float) -> Share | None:
     if of is None:
         return None
     low, high = quantile.wilson(of.value, max(1.0, of.samples / CLUMPING))
-    return Share(of.value, low, high, of.samples, quantile.bucket_to_add(reading, threshold_seconds))
+    return Share(of.value, low, high, of.samples)
 
 
 def response_seconds(reading: Histogram, ratio: float) -> float:
@@ -186,11 +187,7 @@ def _latency(
     def failed_or(slow_ratio: float) -> float:
         return slow_ratio + errors * (1.0 - slow_ratio)
 
-    note = ""
-    if share.bucket_to_add_seconds is not None:
-        note = (
-            f"interpolated between bucket edges: add a bucket at {share.bucket_to_add_seconds:g} s for an exact share"
-        )
+    note = _interpolation(reading, threshold)
     met: bool | None = failed_or(share.ratio) <= allowed
     if too_few := _too_few(spec, share.requests):
         met, note = None, too_few
@@ -206,3 +203,14 @@ def _latency(
         samples=share.requests,
         note=note,
     )
+
+
+def _interpolation(reading: Histogram, threshold_seconds: float) -> str:
+    """What would make the share exact, where that is worth a word."""
+    if to_add := quantile.bucket_to_add(reading, threshold_seconds):
+        return f"interpolated between bucket edges: add a bucket at {to_add:g} s for an exact share"
+    low, high = quantile.bracket(reading, threshold_seconds)
+    if low < high and (low == 0.0 or high / low > WIDE_BUCKET):
+        width = f"{text.seconds(low)} to {text.seconds(high)}" if math.isfinite(high) else f"over {text.seconds(low)}"
+        return f"interpolated within a wide bucket ({width}): raise the native histogram's resolution"
+    return ""

@@ -29,7 +29,7 @@ def objective_status(turn: Turn, objective: Objective, reading: ObjectiveReading
         allowed_bad_percent=_percent_number(reading.allowed_bad_ratio),
         requests=_requests(objective, reading, evidence),
         age_seconds=None if isinstance(evidence, Missing) else round(evidence.age_seconds),
-        interpolated=to_add is not None if isinstance(evidence, Histogram) else None,
+        interpolated=_interpolated(objective, evidence),
         add_bucket=None if to_add is None else f"{to_add:g}",
         message=text.clipped(reading.note, MAX_MESSAGE) or None,
     )
@@ -80,6 +80,13 @@ def _bucket_to_add(objective: Objective, evidence: Signal | LatencyReading) -> f
     if objective.latency is None or not isinstance(evidence, Histogram):
         return None
     return quantile.bucket_to_add(evidence, objective.latency.threshold_seconds)
+
+
+def _interpolated(objective: Objective, evidence: Signal | LatencyReading) -> bool | None:
+    if not isinstance(evidence, Histogram):
+        return None
+    low, high = quantile.bracket(evidence, objective.latency.threshold_seconds) if objective.latency else (0.0, 0.0)
+    return low < high
 
 
 def _percent_number(ratio: float | None) -> str | None:

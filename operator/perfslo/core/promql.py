@@ -217,31 +217,47 @@ class Query:
     aggregate: Literal["sum", "max"] = "sum"
     keep: tuple[str, ...] = ()
     """Further labels that rows are told apart by."""
+    native: str = ""
+    """A native histogram with the same requests. Where a pod has it, it counts and `metric` does not. With `le` kept
+    its rows are histograms; else they are numbers, as those of `metric`."""
     mark: Mark | None = None
     identity: Identity = Pods()
 
     def __post_init__(self) -> None:
         metric_name(self.metric)
+        if self.native:
+            metric_name(self.native)
         for label in self.keep:
             label_name(label)
 
     def text(self, namespaces: Sequence[str]) -> str:
         """The query for these namespaces, or for every namespace when there are none."""
-        inner = self._series(namespaces)
-        if self.aggregate == "sum":  # copies do not change a maximum
-            inner = f"max without ({', '.join(SCRAPE_LABELS)}) ({inner})"
+        inner = self._pods(namespaces)
         labels = [*self.identity.rows, *self.keep]
         if self.mark:
             inner = self.mark.on(inner)
             labels.append(self.mark.name)
         return f"{self.aggregate} by ({', '.join(labels)}) ({inner})"
 
-    def _series(self, namespaces: Sequence[str]) -> str:
-        return self.identity.named(self._values(namespaces))
+    def _pods(self, namespaces: Sequence[str]) -> str:
+        """The series, each pod's once, with whose they are."""
+        classic, named = self._values(self.metric, namespaces), self.identity.named
+        if not self.native:
+            return self._once(named(classic))
+        native = self._values(self.native, namespaces)
+        if "le" in self.keep:
+            native = _without_copies("avg", named(native))  # histograms have no maximum
+            return f"{native} or ({self._once(named(classic))} unless ignoring (le) {native})"
+        if self.over is Over.INCREASE:
+            native = f"histogram_count({native})"
+        return self._once(named(f"{native} or {classic}"))
 
-    def _values(self, namespaces: Sequence[str]) -> str:
+    def _once(self, series: str) -> str:
+        return series if self.aggregate == "max" else _without_copies("max", series)  # copies leave a maximum alone
+
+    def _values(self, metric: str, namespaces: Sequence[str]) -> str:
         matchers = (*self.matchers, *self.identity.where(namespaces))
-        selector = f"{self.metric}{{{','.join(map(str, matchers))}}}"
+        selector = f"{metric}{{{','.join(map(str, matchers))}}}"
         if self.window_seconds:
             selector += f"[{seconds(self.window_seconds)}]"
         if self.offset_seconds:
@@ -283,6 +299,10 @@ def texts(query: Query | Together, namespaces: Iterable[str]) -> tuple[str, ...]
         chunks[-1].append(namespace)
         used += cost
     return tuple(map(query.text, chunks if len(chunks) <= MAX_CHUNKS else [[]]))
+
+
+def _without_copies(aggregate: str, series: str) -> str:
+    return f"{aggregate} without ({', '.join(SCRAPE_LABELS)}) ({series})"
 
 
 def label_replace(inner: str, to: str, replacement: str, label: str, regex: str) -> str:

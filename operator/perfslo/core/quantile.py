@@ -140,15 +140,24 @@ def wilson(share: float, samples: float, z: float = Z_90_PERCENT) -> tuple[float
 
 
 def bracket(of: Histogram, threshold_seconds: float) -> tuple[float, float]:
-    """The bucket edges around a threshold, both the threshold itself when it is an edge."""
-    low, high = _edges(of, _bucket_of(of.upper_bounds_seconds, threshold_seconds))
+    """The bucket edges around a threshold, both the threshold itself when it is an edge.
+
+    A native histogram is exact between its buckets, too: those without requests are not listed.
+    """
+    index = _bucket_of(of.upper_bounds_seconds, threshold_seconds)
+    low, high = _edges(of, index)
+    if of.native and of.counts[index] == (of.counts[index - 1] if index else 0.0):
+        return threshold_seconds, threshold_seconds
     return (high, high) if _same(threshold_seconds, high) else (low, high)
 
 
 def bucket_to_add(of: Histogram, threshold_seconds: float) -> float | None:
-    """The edge that would make the threshold exact, in seconds; None when it is one already."""
+    """The edge that would make the threshold exact, in seconds; None when it is one already.
+
+    None too for native histograms: it is their resolution that is chosen, not their edges.
+    """
     low, high = bracket(of, threshold_seconds)
-    return None if low == high else threshold_seconds
+    return None if low == high or of.native else threshold_seconds
 
 
 def _normal_quantile(count: float, total: float) -> float:

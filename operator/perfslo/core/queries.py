@@ -39,6 +39,7 @@ _COMPUTE, _IO = "compute", "io"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
 _READ, _WRITTEN, _RECEIVED, _SENT = "disk-read", "disk-written", "network-received", "network-sent"
 _LATENCY = "latency"
+_NATIVE = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Subject:
     """The same of objectives for latency or errors that have matchers of their own."""
     throughputs: tuple[tuple[str, tuple[Matcher, ...]], ...] = ()
     """The same of objectives for throughput that have matchers of their own."""
+    native: bool = False
+    """Whether some pods have native histograms, so that they are asked for beside the classic ones."""
 
 
 Asks = Mapping[str, Ask]
@@ -94,10 +97,17 @@ JUST_APPEARED = Missing("TooFewSamples", "the series have just appeared; how oft
 
 @lru_cache(REMEMBERED)
 def sampling_asks(subject: Subject, whole: bool = True) -> Asks:
-    """The first round: how the series are sampled, or, when that is known, only how old they are."""
+    """The first round: how the series are sampled, or, when that is known, only how old they are.
+
+    While no native histograms are known, whether there are any, too.
+    """
     sampled = _sampling if whole else _age
+    requests = sampled(_requests(subject))
+    if not subject.native:
+        native = replace(_requests(subject), metric=subject.preset.histogram, over=Over.AGE, aggregate="max")
+        requests = Together((*requests.parts, (_NATIVE, native)))
     return {
-        _SAMPLING: Ask(subject.source, sampled(_requests(subject))),
+        _SAMPLING: Ask(subject.source, requests),
         _RESOURCE_SAMPLING: Ask(subject.source, sampled(_resource(subject, CPU))),
     }
 
@@ -108,6 +118,12 @@ def sampling(answers: Answers, known: Samplings | None = None) -> Samplings:
     return _sampling_of(answers[_SAMPLING], requests), _sampling_of(answers[_RESOURCE_SAMPLING], resources)
 
 
+def found_native(answers: Answers) -> bool:
+    """Whether the first round found native histograms where only classic ones were known."""
+    answer = answers[_SAMPLING]
+    return not isinstance(answer, Missing) and any(row.labels.get("part") == _NATIVE for row in answer)
+
+
 @lru_cache(REMEMBERED)
 def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_seconds: float | None) -> Asks:
     """The second round: what the series say; nothing about those that do not exist (None)."""
@@ -116,22 +132,24 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
         scale = TimeScale(scrape_seconds)
         preset, requests = subject.preset, _requests(subject)
         mark = Mark(FAILED, preset.failed.labels, preset.failed.regex) if preset.failed else None
-        counted = preset.failed.metric if preset.failed and preset.failed.metric else requests.metric
+        counted = requests
+        if preset.failed and preset.failed.metric:
+            counted = replace(requests, metric=preset.failed.metric, native="")
         asks[_COMPLETIONS] = _increase(requests, scale.short_window_seconds)
-        asks[_REQUESTS] = _increase(replace(requests, metric=counted), scale.window_seconds, mark=mark)
+        asks[_REQUESTS] = _increase(counted, scale.window_seconds, mark=mark)
         if preset.in_flight:
-            asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight)
+            asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight, native="")
         for name, own in subject.objectives:
             buckets = replace(_requests(subject, own), metric=f"{preset.histogram}_bucket", keep=("le",))
             asks[_own(_LATENCY, name)] = _increase(buckets, scale.window_seconds)
         for name, own in subject.failures:
-            chosen = replace(_requests(subject, own), metric=counted)
+            chosen = replace(_requests(subject, own), metric=counted.metric, native=counted.native)
             asks[_own(_REQUESTS, name)] = _increase(chosen, scale.window_seconds, mark=mark)
         for name, own in subject.throughputs:
             chosen = _requests(subject, own)
             asks[_own(_COMPLETIONS, name)] = _increase(chosen, scale.short_window_seconds)
             if preset.in_flight:
-                asks[_own(_IN_FLIGHT, name)] = replace(chosen, metric=preset.in_flight)
+                asks[_own(_IN_FLIGHT, name)] = replace(chosen, metric=preset.in_flight, native="")
     if resource_scrape_seconds is not None:
         window = resource_window_seconds(resource_scrape_seconds)
         asks[_COMPUTE] = Together(
@@ -225,6 +243,7 @@ def _requests(subject: Subject, own: tuple[Matcher, ...] = ()) -> Query:
         metric=f"{preset.histogram}_count",
         matchers=tuple(sorted({*subject.source_matchers, *preset.fixed, *subject.matchers, *own})),
         identity=preset.identity,
+        native=preset.histogram if subject.native else "",
     )
 
 

@@ -34,10 +34,18 @@ _PROMQL_ANNOTATION = "PromQL "  # begins warnings about the query itself; any ot
 _BUSY = {408, 429}
 
 
+class _Native(BaseModel):
+    count: float
+    buckets: tuple[tuple[int, float, float, float], ...] = ()
+    """Of those that are not empty: which ends belong to it, its edges, and its own requests."""
+
+
 class _Sample(BaseModel):
     metric: dict[str, str]
-    value: tuple[float, float]
+    value: tuple[float, float] | None = None
     """Unix seconds, and the number, which Prometheus writes as text: "NaN" and "+Inf" are among them."""
+    histogram: tuple[float, _Native] | None = None
+    """In place of a number, a native histogram."""
 
 
 class _Vector(BaseModel):
@@ -185,8 +193,17 @@ def _answered(envelope: _Envelope, body_bytes: int) -> Answered:
         raise SourceUnwell("the answer is partial")
     if any(not warning.startswith(_PROMQL_ANNOTATION) for warning in envelope.warnings):
         raise SourceUnwell("the answer came with warnings: data may be missing from it")
-    rows = tuple(Row(sample.metric, sample.value[1]) for sample in envelope.data.result)
+    rows = tuple(map(_row, envelope.data.result))
     return Answered(rows, (*envelope.warnings, *envelope.infos), body_bytes)
+
+
+def _row(sample: _Sample) -> Row:
+    if sample.value is not None:
+        return Row(sample.metric, sample.value[1])
+    if sample.histogram is None:
+        raise SourceUnwell("the answer has an element without a value")
+    native = sample.histogram[1]
+    return Row(sample.metric, native.count, tuple((low, high, count) for _, low, high, count in native.buckets))
 
 
 def _refused(status: int, body: bytes) -> SourceError:

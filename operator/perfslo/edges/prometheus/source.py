@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perfslo.core import queries, scrape
 from perfslo.core.measure import Answer, Row, Series, Wanted, missing
@@ -63,6 +63,8 @@ class _State:
     samplings: Mapping[str, Samplings] = field(default_factory=dict)
     rhythms: Mapping[str, tuple[Rhythm | None, Rhythm | None]] = field(default_factory=dict)
     round: int = -1
+    native: frozenset[Subject] = frozenset()
+    """Those that had native histograms in the last cycle."""
     failed_cycles: int = 0
     problem: Missing | None = None
     """Set in a cycle once the source turned out to be unwell."""
@@ -128,8 +130,7 @@ class Sources:
     async def _measure(self, state: _State, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
         """The same for SLOs of one source."""
         state.begin(self._patience_seconds)
-        asking = [(one, self._subject(one)) for one in wanted]
-        found = await self._sample(state, asking)
+        asking, found = await self._sample(state, [(one, self._subject(one)) for one in wanted])
         intervals = {key: _intervals(state.rhythms[key], samplings) for key, samplings in found.items()}
         second = await self._round(
             state, [(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking]
@@ -146,13 +147,26 @@ class Sources:
 
         return await asyncio.to_thread(together)
 
-    async def _sample(self, state: _State, asking: Sequence[tuple[Wanted, Subject]]) -> Mapping[str, Samplings]:
-        """How the series are sampled: all of it now and then and for new ones, else only how old they are."""
+    async def _sample(
+        self, state: _State, asking: list[tuple[Wanted, Subject]]
+    ) -> tuple[list[tuple[Wanted, Subject]], Mapping[str, Samplings]]:
+        """How the series are sampled: all of it now and then and for new ones, else only how old they are.
+
+        Where native histograms turn up, both kinds are asked for at once and from then on; so who asks is returned too.
+        """
         state.round = (state.round + 1) % SAMPLING_CYCLES
         whole = {subject for one, subject in asking if not state.round or _is_new(state.samplings.get(one.key))}
-        answers = await self._round(
-            state, [(one, queries.sampling_asks(subject, subject in whole)) for one, subject in asking]
-        )
+
+        async def answered() -> Mapping[str, Answers]:
+            asks = [(one, queries.sampling_asks(subject, subject in whole)) for one, subject in asking]
+            return await self._round(state, asks)
+
+        answers = await answered()
+        if native := {subject for one, subject in asking if queries.found_native(answers[one.key])}:
+            asking = [(one, replace(subject, native=True) if subject in native else subject) for one, subject in asking]
+            whole |= {subject for _, subject in asking if subject.native}
+            answers = await answered()
+        state.native = frozenset(replace(subject, native=False) for _, subject in asking if subject.native)
         found, rhythms = {}, {}
         for one, subject in asking:
             known, rhythm = state.samplings.get(one.key), state.rhythms.get(one.key, (None, None))
@@ -160,7 +174,7 @@ class Sources:
             found[one.key] = samplings = queries.sampling(answers[one.key], None if fresh else known)
             rhythms[one.key] = _follow(rhythm, samplings) if fresh else rhythm
         state.samplings, state.rhythms = found, rhythms
-        return found
+        return asking, found
 
     async def close(self) -> None:
         """Ask no more; queries in flight end by their own deadline."""
@@ -183,7 +197,8 @@ class Sources:
         return None
 
     def _subject(self, wanted: Wanted) -> Subject:
-        return queries.subject(wanted, self._presets[wanted.preset], self._matchers[wanted.source])
+        subject = queries.subject(wanted, self._presets[wanted.preset], self._matchers[wanted.source])
+        return replace(subject, native=True) if subject in self._states[wanted.source].native else subject
 
     async def _round(self, state: _State, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
         namespaces: dict[Ask, set[str]] = {}
