@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import binaries
+import debian
 import existing
 import images
 import kind
@@ -135,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
     commands.add_parser("audit-log", help="print the path of the API server's audit log")
     commands.add_parser("bin", help="print the directory that holds kubectl, helm, and vegeta")
+    commands.add_parser("prometheus-2", help="print the path of a Prometheus 2, as Debian has it, for tests")
     build = commands.add_parser("image", help="build images and load them into the cluster")
     build.add_argument(
         "names", nargs="*", metavar="NAME", help=f"of {', '.join(images.IMAGES)}; all when none is named"
@@ -152,6 +154,8 @@ def _run(arguments: argparse.Namespace) -> None:
             audit_log()
         case "bin":
             print(programs(provider().PARTS))
+        case "prometheus-2":
+            print(debian.program("prometheus", "usr/bin/prometheus"))
         case "up":
             with _one_at_a_time():
                 up()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from paths import CACHE
 from shell import ClusterError, output, run_logged, succeeds
@@ -43,6 +44,35 @@ def install(packages: tuple[str, ...]) -> None:
         run_logged("apt-get update", ["apt-get", "update", "-q"], log, env=environment)
         command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *wanted]
         run_logged(f"apt-get install {' '.join(wanted)}", command, log, env=environment)
+
+
+def program(package: str, path: str) -> Path:
+    """A program of a package that is unpacked into the cache, not installed. Raises ClusterError without apt-get."""
+    directory = CACHE / "debian" / package
+    if not directory.exists():
+        if not succeeds("apt-get", "--version"):
+            raise ClusterError(f"This machine has no apt-get to fetch the package {package} with.")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=CACHE) as unfinished:
+            (archive,) = _download(package, Path(unfinished))
+            output("dpkg", "--extract", archive, f"{unfinished}/files")
+            directory.parent.mkdir(exist_ok=True)
+            try:
+                Path(unfinished, "files").rename(directory)
+            except OSError:
+                if not directory.exists():  # else somebody was quicker
+                    raise
+    return directory / path
+
+
+def _download(package: str, directory: Path) -> Iterator[Path]:
+    title, log = f"apt-get download {package}", CACHE / "logs" / "apt.log"
+    try:
+        run_logged(title, title.split(), log, cwd=directory)
+    except ClusterError:  # it may never have heard of the package
+        run_logged("apt-get update", ["apt-get", "update", "-q"], log)
+        run_logged(title, title.split(), log, cwd=directory)
+    return directory.glob("*.deb")
 
 
 def _installed(package: str) -> bool:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import binaries
+import debian
 import images
 import network
 import pip_configuration
@@ -71,3 +72,10 @@ def test_without_go_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ClusterError, match="install Go"):
         binaries.ensure(binaries.CLIENTS)
+
+
+def test_without_apt_it_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ClusterError, match="no apt-get"):
+        debian.program("prometheus", "usr/bin/prometheus")

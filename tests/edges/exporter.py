@@ -13,8 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 STOCK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """OpenTelemetry's advice for http.server.request.duration."""
 
-Page = Callable[[], str]
-"""Makes one exposition; an empty one is answered with 503."""
+Page = Callable[[], str | bytes]
+"""Makes one exposition, as text or as protobuf; an empty one is answered with 503."""
+_TEXT = "text/plain; version=0.0.4"
+_PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 
 class Service:
@@ -111,9 +113,10 @@ class Exporter:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 page = exporter.pages.get(self.path)
-                body = page().encode() if page else b""
+                made = page() if page else b""
+                body = made.encode() if isinstance(made, str) else made
                 self.send_response(200 if body else 503)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Type", _TEXT if isinstance(made, str) else _PROTOBUF)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

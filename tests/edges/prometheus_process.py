@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,22 @@ from typing import Any
 import pytest
 import requests
 
+from tests.conftest import ROOT
+
+PROMETHEUS_3 = "prometheus"
+PROMETHEUS_2 = "prometheus-2"
+"""Programs in PATH; the second one is fetched where it is not there."""
+
 
 @contextmanager
-def prometheus(directory: Path, scrape_configs: Sequence[Mapping[str, Any]], interval: str = "1s") -> Iterator[str]:
+def prometheus(
+    directory: Path,
+    scrape_configs: Sequence[Mapping[str, Any]],
+    interval: str = "1s",
+    program: str = PROMETHEUS_3,
+) -> Iterator[str]:
     """Starts Prometheus with these jobs and yields its address once it is ready."""
-    if not (binary := shutil.which("prometheus")):
-        pytest.fail(
-            "these tests need the program `prometheus` (2.x or later) in PATH: `make test-cluster K=prometheus`"
-        )
+    binary = _program(program)
     directory.mkdir(parents=True, exist_ok=True)
     config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": scrape_configs}
     (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
@@ -48,6 +57,19 @@ def prometheus(directory: Path, scrape_configs: Sequence[Mapping[str, Any]], int
         process.kill()
         process.wait()
         log.close()
+
+
+def _program(name: str) -> str:
+    if found := shutil.which(name):
+        return found
+    if name != PROMETHEUS_2:
+        pytest.fail(f"these tests need the program `{name}` in PATH: `make test-cluster K=prometheus` puts it there")
+    done = subprocess.run(
+        [sys.executable, "dev/cluster/cluster.py", name], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    if done.returncode:
+        pytest.fail(f"these tests need a Prometheus 2 by the name `{name}` in PATH: {done.stderr}")
+    return done.stdout.strip()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

@@ -21,7 +21,7 @@ from perfslo.edges.prometheus.client import Client
 from perfslo.edges.prometheus.source import Sources
 from perfslo.settings import Matcher, Source
 from tests.edges.exporter import Container, Exporter, Page, Service
-from tests.edges.prometheus_process import prometheus
+from tests.edges.prometheus_process import PROMETHEUS_2, PROMETHEUS_3, prometheus
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
 
@@ -56,8 +56,8 @@ class World:
     exporter: Exporter
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=[PROMETHEUS_3, PROMETHEUS_2])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     pages: dict[str, Page] = {
         "/web-1": Service(20),
         "/web-2": Service(20),
@@ -105,7 +105,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 honor_labels=True,
             ),
         ]  # fmt: skip
-        with prometheus(tmp_path_factory.mktemp("prometheus"), jobs) as address:
+        with prometheus(tmp_path_factory.mktemp("prometheus"), jobs, program=request.param) as address:
             yield World(address, exporter)
 
 
