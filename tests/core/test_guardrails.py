@@ -109,6 +109,19 @@ def test_nothing_is_taken_away(name: str, memory: Memory, observation: Observati
     assert ", but " in plan.why
 
 
+def of_few(requests: float, slow: float) -> Observation:
+    latency = Histogram((0.1, 0.2, float("inf")), (requests - slow, requests - slow, requests))
+    return replace(seen(), latency={"p95": latency})
+
+
+def test_nothing_is_taken_away_while_few_requests_say_that_the_promise_is_broken() -> None:
+    plan = guarded(9, of_few(10.0, slow=9.0))
+    assert (plan.final_replicas, plan.limited_by) == (10, ("NoProof",))
+    assert "9 of only 10 requests are slow" in plan.why
+    assert guarded(9, of_few(10.0, slow=0.0)).final_replicas == 9
+    assert guarded(9, of_few(40.0, slow=1.0)).final_replicas == 9, "one may be chance"
+
+
 def test_nothing_is_ordered_twice_for_one_shortage() -> None:
     order = Order("d1", NOW - 12, 7, 10, 20.0, 15.0, 3.0)
     plan = guarded(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 from bisect import bisect_right
+from collections.abc import Sequence
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given, settings
@@ -14,10 +17,16 @@ from perfslo.core.quantile import bracket, bucket_to_add, histogram, quantile, s
 
 STOCK = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, math.inf)
 
-durations = st.lists(st.floats(0.0005, 60.0), min_size=1, max_size=100)
+durations = st.one_of(
+    st.lists(st.floats(0.0005, 60.0), min_size=1, max_size=100),
+    # Of one kind, of two kinds, on edges, in no time, and with a heavy tail.
+    st.lists(st.sampled_from([0.0, 0.003, *STOCK[:-1], 40.0]), min_size=1, max_size=100),
+    st.lists(st.floats(-4, 4).map(lambda power: 10.0**power), min_size=1, max_size=100),
+)
 edges = st.one_of(
     st.just(STOCK),
     st.lists(st.floats(0.001, 30.0), min_size=1, max_size=20, unique=True).map(lambda e: (*sorted(e), math.inf)),
+    st.sampled_from([(1e-6, math.inf), (0.5, math.inf), (1e6, math.inf)]),  # one bucket: below all, among, above all
 )
 thresholds = st.one_of(st.sampled_from(STOCK[:-1]), st.floats(0.0001, 100.0))
 
@@ -25,6 +34,39 @@ thresholds = st.one_of(st.sampled_from(STOCK[:-1]), st.floats(0.0001, 100.0))
 def counted(seconds: list[float], bounds: tuple[float, ...]) -> Histogram:
     ordered = sorted(seconds)
     return Histogram(bounds, tuple(float(bisect_right(ordered, bound)) for bound in bounds))
+
+
+def exposed(pods: Sequence[tuple[list[float], str]], bounds: tuple[float, ...]) -> Histogram:
+    """Of pods that each count durations in their own way of writing the same edges, in milliseconds."""
+    rows = [
+        ("+Inf" if math.isinf(bound) else form.format(bound * 1000), count)
+        for seconds, form in pods
+        for bound, count in zip(bounds, counted(seconds, bounds).counts, strict=True)
+    ]
+    of = histogram(rows, scale_to_seconds=0.001)
+    assert isinstance(of, Histogram)
+    return of
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(durations, st.sampled_from(["{!r}", "{:.17g}", "{:.20e}"])), min_size=1, max_size=3),
+    edges,
+    thresholds,
+    st.floats(0.01, 0.99),
+)
+def test_the_truth_of_all_pods_is_in_the_intervals_of_their_rows(
+    pods: list[tuple[list[float], str]], bounds: tuple[float, ...], threshold: float, ratio: float
+) -> None:
+    of = exposed(pods, bounds)
+    everything = sorted(second for seconds, _ in pods for second in seconds)
+    share, estimate = share_over(of, threshold), quantile(of, ratio)
+    assert share
+    assert estimate
+    slow = sum(second > threshold for second in everything) / len(everything)
+    assert share.edge_low - 1e-9 <= slow <= share.edge_high + 1e-9
+    truth = everything[math.ceil(ratio * len(everything)) - 1]
+    assert estimate.low * (1 - 1e-9) <= truth <= estimate.high * (1 + 1e-9)
 
 
 @settings(max_examples=150, deadline=None)
@@ -133,6 +175,45 @@ def test_no_requests_no_answer() -> None:
 def test_the_interval_narrows_with_requests(samples: float, half_width: float) -> None:
     low, high = wilson(0.05, samples)
     assert (high - low) / 2 == pytest.approx(half_width, abs=6e-4)
+
+
+def binomial(successes: int, trials: int, share: float) -> float:
+    """Probability of so many successes."""
+    ways = math.lgamma(trials + 1) - math.lgamma(successes + 1) - math.lgamma(trials - successes + 1)
+    return math.exp(ways + successes * math.log(share) + (trials - successes) * math.log(1 - share))
+
+
+@pytest.mark.parametrize("samples", [30, 100, 1000])
+def test_the_interval_covers_the_true_share_nine_times_in_ten(samples: int) -> None:
+    """Reckoned, not drawn: the probability of each count times whether its interval holds the share."""
+    intervals = [wilson(count / samples, samples) for count in range(samples + 1)]
+
+    def covered(share: float) -> float:
+        return sum(
+            binomial(count, samples, share) for count, (low, high) in enumerate(intervals) if low <= share <= high
+        )
+
+    shares = [number / 100 for number in range(3, 98)]
+    coverages = [covered(share) for share in shares]
+    assert sum(coverages) / len(coverages) == pytest.approx(0.9, abs=0.015)
+    assert min(coverages) > 0.8, "counts are whole, so single shares are above and below"
+
+
+@pytest.mark.parametrize("threshold", [0.25, 0.2], ids=["an edge", "between edges"])
+def test_the_interval_covers_the_rate_behind_drawn_requests(threshold: float) -> None:
+    """Log-normal response times in stock buckets; seeded."""
+    draw = random.Random(4)
+    middle, spread = math.log(0.08), 0.7
+    truth = 1 - NormalDist(middle, spread).cdf(math.log(threshold))
+    draws, hits = 1000, 0
+    for _ in range(draws):
+        share = share_over(counted([draw.lognormvariate(middle, spread) for _ in range(150)], STOCK), threshold)
+        assert share
+        hits += share.low <= truth <= share.high
+    if threshold in STOCK:
+        assert hits / draws == pytest.approx(0.9, abs=0.04)
+    else:
+        assert hits / draws > 0.9, "what the edges leave open comes on top"
 
 
 @settings(max_examples=100, deadline=None)

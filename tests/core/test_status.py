@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfslo.api.v1alpha1 import MAX_HISTORY, PerformanceSLOStatus
@@ -190,11 +190,44 @@ def test_each_promise_is_shown_with_its_evidence() -> None:
         "current": "500ms",
         "target": "200ms",
         "badPercent": "30",
+        "badPercentLow": "26.7",
+        "badPercentHigh": "33.5",
         "allowedBadPercent": "5",
         "requests": 1000,
         "ageSeconds": 4,
         "interpolated": False,
     }
+
+
+def test_the_interval_of_a_promise_holds_what_counts_and_edges_leave_open() -> None:
+    between = spec(objectives=[{"name": "p95", "latency": {"percentile": 95, "threshold": "300ms"}}])
+    (wide,) = report(turn(SLOW, promise=between), None).objectives
+    assert float(wide.bad_percent_low or "nan") < 5, "5 % took more than 500 ms"
+    assert float(wide.bad_percent_high or "nan") > 30, "30 % took more than 200 ms"
+    few = Histogram(turns.BOUNDS, tuple(count / 10 for count in SLOW.counts))
+    (exact,), (open_,) = (report(turn(latency), None).objectives for latency in (SLOW, few))
+    assert exact.bad_percent == open_.bad_percent
+    assert float(open_.bad_percent_low or "nan") < float(exact.bad_percent_low or "nan")
+
+
+def test_errors_among_few_requests_decide_nothing() -> None:
+    both = spec(
+        objectives=[
+            {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+            {"name": "errors", "errorRate": {"maxPercent": "1"}},
+        ]
+    )
+    seen = observation(THIN, error_ratio=Value(1 / 3), requests_counted=Value(30.0))
+    one = turn(seen=seen, promise=both)
+    told = report(one, None)
+    assert told.summary.state == "InsufficientData"
+    for promise in told.objectives:
+        assert (promise.state, promise.requests) == ("InsufficientData", 30)
+        assert promise.message == "30 of at least 100 requests in the window"
+    errors = told.objectives[1]
+    assert float(errors.bad_percent_low or "nan") < 33.3 < float(errors.bad_percent_high or "nan")
+    assert one.diagnosis
+    assert not one.diagnosis.forbidden, "three requests break no promise"
 
 
 def test_a_threshold_between_two_edges_says_which_bucket_to_add() -> None:
@@ -225,7 +258,9 @@ def test_promises_are_told_apart() -> None:
             {"name": "served", "throughput": {"minPerSecond": "10"}},
         ]
     )
-    seen = observation(FAST, error_ratio=Value(0.02), completions_per_second=Value(20.0))
+    seen = observation(
+        FAST, error_ratio=Value(0.02), completions_per_second=Value(20.0), requests_counted=Value(1200.0)
+    )
     promises = {promise.name: promise for promise in report(turn(seen=seen, promise=two), None).objectives}
     assert {name: promise.state for name, promise in promises.items()} == {
         "p95": "Met",
@@ -236,7 +271,7 @@ def test_promises_are_told_apart() -> None:
     assert (promises["errors"].current, promises["errors"].target) == ("2.0%", "1.0%")
     assert promises["served"].current == "20.0"
     assert promises["cpu"].current is None
-    assert promises["errors"].requests is None, "only latency comes with counts"
+    assert promises["errors"].requests == 1200
 
 
 @pytest.mark.parametrize(
@@ -349,6 +384,7 @@ COUNTS = st.lists(st.floats(0, 1e12) | st.just(0.0), min_size=4, max_size=4).map
 )
 
 
+@settings(deadline=None)
 @given(
     counts=COUNTS,
     load=ABSURD,

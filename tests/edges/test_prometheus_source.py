@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -393,3 +394,27 @@ def test_prometheus_reads_back_what_was_quoted(world: World) -> None:
         query = f'label_replace(vector(1), "text", {quote(text)}, "", "")'
         (row,) = Client(Source(address=world.address)).query(query).rows
         assert row.labels["text"] == text
+
+
+@pytest.mark.parametrize(
+    "buckets",
+    [
+        {"0.1": 50, "0.25": 90, "1": 99, "+Inf": 100},
+        {"0.1": 0, "0.25": 0, "1": 40, "+Inf": 40},
+        {"0.005": 7, "+Inf": 9},
+        {"0.5": 0, "+Inf": 3},
+        {"0.1": 5, "0.2": 3, "0.5": 8, "+Inf": 8},
+    ],
+    ids=["usual", "all in one", "one bucket", "all beyond it", "falling"],
+)
+def test_prometheus_own_quantile_is_in_our_interval(world: World, buckets: dict[str, int]) -> None:
+    of = quantile.histogram([(le, float(count)) for le, count in buckets.items()])
+    assert isinstance(of, Histogram)
+    vector = " or ".join(f'label_replace(vector({count}), "le", "{le}", "", "")' for le, count in buckets.items())
+    for ratio in (0.25, 0.5, 0.9, 0.95, 0.99):
+        (row,) = Client(Source(address=world.address)).query(f"histogram_quantile({ratio}, {vector})").rows
+        estimate = quantile.quantile(of, ratio)
+        assert estimate
+        assert estimate.low <= row.value <= estimate.high
+        if estimate.low == 0 or math.isinf(estimate.high):
+            assert estimate.value == pytest.approx(row.value), "where both are linear, and where nothing is known"

@@ -115,9 +115,14 @@ def _promise(objective: ObjectiveStatus) -> str:
     words = f"{objective.name}: {objective.state}"
     if objective.current:
         words += f", {objective.current} against {objective.target or '?'}"
+    between = ""
+    if objective.bad_percent_low and objective.bad_percent_high:
+        between = f" ({objective.bad_percent_low} to {objective.bad_percent_high} with 90 % confidence)"
     if objective.bad_percent and objective.allowed_bad_percent:
         requests = f" of {objective.requests} requests" if objective.requests is not None else ""
-        words += f"; {objective.bad_percent} %{requests} were bad, {objective.allowed_bad_percent} % may be"
+        words += f"; {objective.bad_percent} %{requests} were bad{between}, {objective.allowed_bad_percent} % may be"
+    elif between:
+        words += between
     return f"{words} ({objective.message})" if objective.message else words
 
 

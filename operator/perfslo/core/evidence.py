@@ -80,8 +80,9 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         for o in spec.latency_objectives
         if o.latency and (share := objectives.slow(observation, o))
     ]
-    slow = max((share.ratio for share, _ in shares), default=0.0)
     least = spec.metrics.min_requests
+    # Requests too few to judge by show saturation only where chance cannot well have made them slow.
+    slow = max((share.ratio if share.requests >= least else share.low for share, _ in shares), default=0.0)
     breached = any(share.low > allowed and share.requests >= least for share, allowed in shares)
     memory = _with_slow(memory, observation, max((share.ratio / allowed for share, allowed in shares), default=None))
     backlog = _backlog(spec, memory)
@@ -90,7 +91,8 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         saturated = strained and slow >= SATURATED_RATIO_UNGAUGED
     else:
         strained = saturated = slow >= SATURATED_RATIO and backlog and _growing(memory)
-    dirty = bool(backlog) or slow >= SATURATED_RATIO or _disturbed(memory, observation)
+    many_slow = any(share.ratio >= SATURATED_RATIO for share, _ in shares)
+    dirty = bool(backlog) or many_slow or _disturbed(memory, observation)
     return replace(
         memory,
         clean_since=now if dirty else _since(memory.clean_since, now),

@@ -137,7 +137,12 @@ def _unproven(
     """Whether a latency objective is too close to its threshold now, or might be with `wanted` pods."""
     for objective in spec.latency_objectives:
         share = objectives.slow(observation, objective)
-        if share is None or objective.latency is None or share.requests < spec.metrics.min_requests:
+        if share is None or objective.latency is None:
+            continue
+        if share.requests < spec.metrics.min_requests:
+            if share.low > objective.latency.allowed_bad_ratio:
+                few = f"{share.ratio * share.requests:.0f} of only {share.requests:.0f} requests"
+                return "NoProof", f"{few} are slow: too few to judge by, too many for {objective.name}"
             continue
         if share.ratio > PROOF_SHARE * objective.latency.allowed_bad_ratio:
             allowed = text.percent(objective.latency.allowed_bad_ratio)

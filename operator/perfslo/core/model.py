@@ -194,7 +194,7 @@ class ObjectiveReading:
     """Latency objectives: share of requests slower than the threshold or failed."""
     bad_ratio_low: float | None = None
     bad_ratio_high: float | None = None
-    """Ends of the interval that counts and bucket edges leave open."""
+    """Ends of the 90 % interval that counts and bucket edges leave open, of latency and error objectives."""
     allowed_bad_ratio: float | None = None
     samples: float = 0.0
     note: str = ""

@@ -25,8 +25,8 @@ _MEASURED = {
     "network", "utilization", "budget", "current", "badPercent", "requests", "message",
 }  # fmt: skip
 """Fields whose numbers carry noise, and so do those of the fields within."""
-_RIDE_ALONG = {"observedTime", "ageSeconds", "exhaustsAt"}
-"""Fields that change by themselves, which is never news."""
+_RIDE_ALONG = {"observedTime", "ageSeconds", "exhaustsAt", "badPercentLow", "badPercentHigh"}
+"""Fields that change by themselves, or only with others, which is never news."""
 _UNITS = {
     "ms": 0.001, "s": 1.0, "m": 60.0,
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,

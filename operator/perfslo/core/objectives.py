@@ -37,6 +37,9 @@ class Share:
     low: float
     high: float
     requests: float
+    edge_low: float
+    """Between these the truth is, whatever the shape of the response times within a bucket."""
+    edge_high: float
 
 
 def known(signal: Signal | LatencyReading) -> bool:
@@ -88,8 +91,19 @@ def _slow(reading: Histogram, threshold_seconds: float) -> Share | None:
     of = quantile.share_over(reading, threshold_seconds)
     if of is None:
         return None
-    low, high = quantile.wilson(of.value, max(1.0, of.samples / CLUMPING))
-    return Share(of.value, low, high, of.samples)
+    low, high = _interval(of.value, of.samples)
+    return Share(of.value, low, high, of.samples, of.edge_low, of.edge_high)
+
+
+def _interval(ratio: float, requests: float) -> tuple[float, float]:
+    """The 90 % interval of a share that was seen among so many requests."""
+    return quantile.wilson(ratio, max(1.0, requests / CLUMPING))
+
+
+def is_thin(spec: PerformanceSLOSpec, observation: Observation) -> bool:
+    """Whether a latency objective has requests, but not enough to be judged by."""
+    shares = (slow(observation, objective) for objective in spec.latency_objectives)
+    return any(share is not None and share.requests < spec.metrics.min_requests for share in shares)
 
 
 def response_seconds(reading: Histogram, ratio: float) -> float:
@@ -149,7 +163,17 @@ def _errors(spec: PerformanceSLOSpec, name: str, limit: float, requests: Request
         return ObjectiveReading(name, None, limit, None, note=_why_unknown(requests.error_ratio))
     ratio, counted = requests.error_ratio.value, number(requests.counted)
     note = "" if counted is None else _too_few(spec, counted)
-    return ObjectiveReading(name, ratio, limit, None if note else ratio <= limit, samples=counted or 0.0, note=note)
+    low, high = _interval(ratio, counted) if counted else (None, None)
+    return ObjectiveReading(
+        name=name,
+        current=ratio,
+        threshold=limit,
+        met=None if note else ratio <= limit,
+        bad_ratio_low=low,
+        bad_ratio_high=high,
+        samples=counted or 0.0,
+        note=note,
+    )
 
 
 def _throughput(name: str, least: float, requests: Requests) -> ObjectiveReading:
@@ -197,8 +221,8 @@ def _latency(
         threshold=threshold,
         met=met,
         bad_ratio=failed_or(share.ratio),
-        bad_ratio_low=failed_or(share.low),
-        bad_ratio_high=failed_or(share.high),
+        bad_ratio_low=_interval(failed_or(share.edge_low), share.requests)[0],
+        bad_ratio_high=_interval(failed_or(share.edge_high), share.requests)[1],
         allowed_bad_ratio=allowed,
         samples=share.requests,
         note=note,

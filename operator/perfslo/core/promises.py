@@ -26,6 +26,8 @@ def objective_status(turn: Turn, objective: Objective, reading: ObjectiveReading
         current=unit(reading.current) if reading.current is not None and math.isfinite(reading.current) else None,
         target=unit(reading.threshold),
         bad_percent=_percent_number(reading.bad_ratio),
+        bad_percent_low=_percent_number(reading.bad_ratio_low),
+        bad_percent_high=_percent_number(reading.bad_ratio_high),
         allowed_bad_percent=_percent_number(reading.allowed_bad_ratio),
         requests=_requests(objective, reading, evidence),
         age_seconds=None if isinstance(evidence, Missing) else round(evidence.age_seconds),

@@ -26,6 +26,8 @@ def judge(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) ->
         return Verdict(order.decision_id, Outcome.INCONCLUSIVE, "replicas were changed again before it could be judged")
     ready = pods.ready >= order.wanted and memory.ready_since is not None
     if ready and memory.known_since is not None and now - (memory.ready_since or now) >= window:
+        if objectives.is_thin(spec, observation):
+            return Verdict(order.decision_id, Outcome.INCONCLUSIVE, "there were too few requests to compare")
         return _judged(memory, observation, order)
     deadline = order.time + PATIENCE * replicas.startup_seconds(memory, observation) + 2 * window
     if now <= deadline:

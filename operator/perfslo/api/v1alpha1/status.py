@@ -129,6 +129,10 @@ class ObjectiveStatus(Model):
     """Value promised, with its unit, such as 200ms."""
     bad_percent: Word | None = None
     """Percentage of bad (slow or failed) requests, such as 7.5."""
+    bad_percent_low: Word | None = None
+    """Lower end of the 90 % interval that their number and the bucket edges leave open, such as 6.1."""
+    bad_percent_high: Word | None = None
+    """Upper end of the same interval, such as 9.2."""
     allowed_bad_percent: Word | None = None
     """Percentage of bad requests that the promise allows, such as 5."""
     requests: Count | None = None
