@@ -79,13 +79,16 @@ class Cycle:
         Raises:
             NotLeading: the lease was lost.
         """
+        due = self._clock.monotonic()
         while True:
             started = self.heartbeat = self._clock.monotonic()
+            self.metrics.loop_lag.set(max(0.0, started - due))
+            due = started + self._settings.cycle_seconds
             with self.metrics.cycle_seconds.time():
                 await self.once()
             self.heartbeat = self._clock.monotonic()
             self.metrics.cycle_finished.set(self._clock.time())
-            await asyncio.sleep(max(0.0, started + self._settings.cycle_seconds - self.heartbeat))
+            await asyncio.sleep(max(0.0, due - self.heartbeat))
 
     async def once(self) -> None:
         now, slos = self._clock.time(), self._registry.snapshot()
@@ -184,8 +187,9 @@ class Cycle:
         change = await self._hands.act(slo, target, plan, conflict, now)
         verdict = validate.judge(spec, memory, observation)
         memory = iterate.record(spec, memory, observation, diagnosis, plan, change, verdict)
-        self.metrics.count(slo.namespace, slo.name, change)
-        return replace(turn, memory=memory, plan=plan, change=change, verdict=verdict)
+        turn = replace(turn, memory=memory, plan=plan, change=change, verdict=verdict)
+        self.metrics.count(turn)
+        return turn
 
     def _subject(self, slo: SLO, spec: PerformanceSLOSpec, now: float) -> Subject:
         if spec.scale_target_ref is None:

@@ -82,6 +82,8 @@ def test_the_story_of_a_breach() -> None:
                 "current": "312ms",
                 "target": "200ms",
                 "badPercent": "17.5",
+                "badPercentLow": "16.6",
+                "badPercentHigh": "18.5",
                 "allowedBadPercent": "5",
                 "requests": 9120,
                 "message": "add a bucket at 0.2",
@@ -96,7 +98,8 @@ def test_the_story_of_a_breach() -> None:
         "  CPU 750m, 71% of requests, memory 412Mi, 81% of limits, disks 0B/s read, network 9kB/s received, 1MB/s sent",
         "  Why: scale up: p95 312 ms > 200 ms",
         "Promises:",
-        "  p95: Missed, 312ms against 200ms; 17.5 % of 9120 requests were bad, 5 % may be (add a bucket at 0.2)",
+        "  p95: Missed, 312ms against 200ms; 17.5 % of 9120 requests were bad (16.6 to 18.5 with 90 % confidence), "
+        "5 % may be (add a bucket at 0.2)",
         "To look at:",
         "  MaxReplicas: maxReplicas is 20, 23 are needed: raise it",
         "Last decisions, newest first:",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from perfslo.core.model import NoTraffic, Replicas, TargetProblem, Value
+from perfslo.core.model import ChangeResult, NoTraffic, Outcome, Replicas, TargetProblem, Value, Verdict
 from perfslo.core.turn import Turn
 from perfslo.edges.metrics import Metrics
 from perfslo.edges.prometheus.source import Sources
@@ -133,7 +134,7 @@ async def test_an_slo_has_what_its_pods_use(board: Board) -> None:
     )
     board.turns = (turn(seen=seen),)
     shown = await board.scrape()
-    used = {series: value for series, value in shown.items() if "second" in series[0] or "utilization" in series[0]}
+    used = {series: value for series, value in shown.items() if "per_second" in series[0] or "utilization" in series[0]}
     assert used == {
         of("perfslo_utilization_ratio", resource="cpu", of="request", **WEB): 0.6,
         of("perfslo_utilization_ratio", resource="memory", of="limit", **WEB): 0.75,
@@ -149,24 +150,73 @@ async def test_what_is_unknown_has_no_series(board: Board) -> None:
     gone = TargetProblem("TargetNotFound", "create it")
     board.turns = (turn(promise=spec(suspend=True), target=gone, observation=None, diagnosis=None),)
     seen = await board.scrape()
-    assert [name for name, labels in seen if ("name", "web") in labels] == ["perfslo_paused"]
+    assert {name for name, labels in seen if ("name", "web") in labels} == {
+        "perfslo_paused",
+        "perfslo_condition",
+        "perfslo_lever_state",
+    }
+    assert seen[of("perfslo_condition", type="SLOMet", status="Unknown", **WEB)] == 1
 
 
-async def test_series_go_with_their_slo(board: Board) -> None:
-    board.turns = (turn(SLOW),)
-    board.metrics.count("shop", "web", change(2, 4))
-    board.metrics.count("shop", "other", change(4, 2))
-    board.metrics.forget_others({("shop", "web"), ("shop", "other")})
+def eventful(name: str = "web") -> Turn:
+    """One of which every family has something to say."""
+    made = turn(
+        promise=spec(cost={"replicaHourly": "0.04"}),
+        seen=observation(
+            SLOW,
+            Replicas(2, 2, cpu_request_cores=0.25),
+            completions_per_second=Value(20.0, 4.0),
+            cpu_cores=Value(0.3),
+            cpu_throttled_ratio=Value(0.1),
+            disk_read_bytes_per_second=NoTraffic(),
+            network_transmit_bytes_per_second=Value(3e6),
+        ),
+        plan=plan(2, 10, "MaxReplicas", proposed=12),
+        change=replace(change(2, 10, ChangeResult.REFUSED), why="LostRace: somebody else changed it meanwhile"),
+        verdict=Verdict("d0", Outcome.IMPROVED, "latency objectives hold"),
+    )
+    return replace(made, name=name)
+
+
+async def test_what_was_decided_is_shown(board: Board) -> None:
+    board.turns = (eventful(),)
+    board.metrics.count(eventful())
+    seen = await board.scrape()
+    assert seen[of("perfslo_objective_ratio", objective="p95", **WEB)] == pytest.approx(2.5)
+    assert seen[of("perfslo_condition", type="SLOMet", status="False", **WEB)] == 1
+    assert of("perfslo_condition", type="SLOMet", status="True", **WEB) not in seen
+    assert seen[of("perfslo_lever_state", lever="replicas", state="Limited", **WEB)] == 1
+    assert seen[of("perfslo_query_age_seconds", **WEB)] == 4
+    assert seen[of("perfslo_desired_replicas", **WEB)] == 10
+    assert seen[of("perfslo_desired_ratio", **WEB)] == 5
+    assert seen[of("perfslo_hourly_cost", **WEB)] == pytest.approx(0.08)
+    assert seen[of("perfslo_actions_total", lever="replicas", direction="up", result="Refused", **WEB)] == 1
+    assert seen[of("perfslo_actions_limited_total", reason="MaxReplicas", **WEB)] == 1
+    assert seen[of("perfslo_action_verdicts_total", lever="replicas", verdict="Improved", **WEB)] == 1
+    assert seen[of("perfslo_write_conflicts_total", **WEB)] == 1
+
+
+async def test_all_series_of_an_slo_go_with_it(board: Board) -> None:
+    def families(seen: Iterable[tuple[str, frozenset[tuple[str, str]]]], name: str) -> set[str]:
+        return {series for series, labels in seen if ("name", name) in labels and not series.endswith("_created")}
+
+    board.turns = (eventful(), eventful("other"))
+    for one in board.turns:
+        board.metrics.count(one)
     before = await board.scrape()
-    assert before[of("perfslo_actions_total", lever="replicas", direction="up", result="Applied", **WEB)] == 1
-    board.turns = ()
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    table = page.partition("## Of each SLO")[2].partition("\n## ")[0]
+    names = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
+    documented = set(re.findall(r"`(perfslo_\w+)`", names))
+    assert families(before, "web") == documented, "or this test does not know of one"
+    board.turns = board.turns[1:]
     board.metrics.forget_others({("shop", "other")})
     after = await board.scrape()
-    assert not [name for name, labels in after if ("name", "web") in labels]
-    assert [name for name, labels in after if ("name", "other") in labels] == [
-        "perfslo_actions_total",
-        "perfslo_actions_created",
-    ]
+    assert not [series for series, labels in after if ("name", "web") in labels]
+    assert families(after, "other") == documented
+    assert {labels for labels in after if ("name", "other") in labels[1]} == {
+        labels for labels in before if ("name", "other") in labels[1]
+    }
 
 
 async def test_a_source_has_its_totals(board: Board) -> None:
@@ -184,7 +234,7 @@ async def test_a_source_has_its_totals(board: Board) -> None:
 
 async def test_each_metric_is_documented(board: Board) -> None:
     board.turns = (turn(SLOW, plan=plan(2, 10)),)
-    board.metrics.count("shop", "web", change(2, 4))
+    board.metrics.count(eventful())
     board.sources.stats["default"].errors["PrometheusUnreachable"] = 1
     page = (ROOT / "docs" / "metrics.md").read_text()
     ours = {family.name for family in board.metrics.registry.collect() if family.name.startswith("perfslo_")}

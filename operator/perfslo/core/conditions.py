@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from perfslo.api.v1alpha1 import Condition, ConditionStatus, ConditionType, Objective
 from perfslo.core import text
@@ -17,6 +17,11 @@ MAX_MESSAGE = 2048
 def conditions(turn: Turn, previous: tuple[Condition, ...]) -> tuple[Condition, ...]:
     """All of them, always. `previous` gives the times of their last transitions."""
     return tuple(_condition(kind, find(turn), turn.generation, turn.time, previous) for kind, find in CONDITIONS)
+
+
+def statuses(turn: Turn) -> Iterator[tuple[ConditionType, ConditionStatus]]:
+    """The status of each condition alone."""
+    return ((kind, find(turn)[0]) for kind, find in CONDITIONS)
 
 
 def misfit(problem: str, generation: int, time: float, previous: tuple[Condition, ...]) -> tuple[Condition, ...]:

@@ -60,7 +60,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
             objective_status(turn, objective, reading) for objective, reading in turn.readings if reading is not None
         ),
         utilization=_utilization(turn),
-        levers=_levers(turn),
+        levers=levers(turn),
         current_replicas=replicas.desired if replicas else None,
         ready_replicas=replicas.ready if replicas else None,
         desired_replicas=turn.plan.final_replicas if turn.plan else None,
@@ -185,7 +185,8 @@ def _last_action(turn: Turn, previous: Summary) -> str | None:
 # --- levers, decisions, cost --------------------------------------------------------------------------------------
 
 
-def _levers(turn: Turn) -> tuple[LeverStatus, ...]:
+def levers(turn: Turn) -> tuple[LeverStatus, ...]:
+    """Each lever of the specification, and what it is about."""
     return tuple(
         LeverStatus(
             name=name,

@@ -10,11 +10,16 @@ from prometheus_client.registry import Collector
 
 from perfslo import __version__
 from perfslo.core import objectives
-from perfslo.core.model import Change, Observation, Target
+from perfslo.core.levers import replicas
+from perfslo.core.model import ChangeResult, Observation, Target
 from perfslo.core.turn import Turn
+from perfslo.edges.decision_metrics import Decisions
 from perfslo.edges.prometheus.source import Sources
+from perfslo.errors import LostRace, WriteConflict
 
 _SLO = ("namespace", "name")
+_CONFLICTS = (WriteConflict.reason, LostRace.reason)
+"""How a refusal begins that is another writer's doing."""
 
 
 class Metrics:
@@ -25,6 +30,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         self.registry.register(_Turns(turns))
+        self.registry.register(Decisions(turns))
         self.registry.register(_Sources(sources))
         self._counted: set[tuple[str, str]] = set()
         build = Gauge(
@@ -36,6 +42,29 @@ class Metrics:
             "perfslo_actions_total",
             "Changes decided, by lever, direction and what became of them.",
             [*_SLO, "lever", "direction", "result"],
+            registry=self.registry,
+        )
+        self.limited = Counter(
+            "perfslo_actions_limited_total",
+            "Cycles in which a limit changed what was asked for, by the limit.",
+            [*_SLO, "reason"],
+            registry=self.registry,
+        )
+        self.verdicts = Counter(
+            "perfslo_action_verdicts_total",
+            "Verdicts on what was done.",
+            [*_SLO, "lever", "verdict"],
+            registry=self.registry,
+        )
+        self.write_conflicts = Counter(
+            "perfslo_write_conflicts_total",
+            "Changes not made because somebody else writes the same field.",
+            _SLO,
+            registry=self.registry,
+        )
+        self.loop_lag = Gauge(
+            "perfslo_loop_lag_seconds",
+            "How much later than planned the last cycle began.",
             registry=self.registry,
         )
         self.cycle_seconds = Histogram(
@@ -54,17 +83,25 @@ class Metrics:
         )
         self.status_writes = Counter("perfslo_status_writes_total", "Statuses written.", registry=self.registry)
 
-    def count(self, namespace: str, name: str, change: Change | None) -> None:
-        """Count what became of a turn's change, if there was one."""
-        if change:
+    def count(self, turn: Turn) -> None:
+        """Count what a turn that decided something came to."""
+        slo = (turn.namespace, turn.name)
+        if change := turn.change:
             direction = "up" if change.step.wanted > change.step.current else "down"
-            self.actions.labels(namespace, name, change.step.lever, direction, change.result.value).inc()
-            self._counted.add((namespace, name))
+            self.actions.labels(*slo, change.step.lever, direction, change.result.value).inc()
+            if change.result is ChangeResult.REFUSED and change.why.startswith(_CONFLICTS):
+                self.write_conflicts.labels(*slo).inc()
+        for reason in turn.plan.limited_by if turn.plan else ():
+            self.limited.labels(*slo, reason).inc()
+        if turn.verdict:
+            self.verdicts.labels(*slo, replicas.LEVER, turn.verdict.outcome.value).inc()
+        self._counted.add(slo)
 
     def forget_others(self, living: Set[tuple[str, str]]) -> None:
         """Drop the series of SLOs that are gone."""
         for namespace, name in self._counted - living:
-            self.actions.remove_by_labels({"namespace": namespace, "name": name})
+            for counter in (self.actions, self.limited, self.verdicts, self.write_conflicts):
+                counter.remove_by_labels({"namespace": namespace, "name": name})
         self._counted &= living
 
 
