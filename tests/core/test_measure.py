@@ -118,6 +118,21 @@ def test_native_histograms_are_read_beside_classic_ones() -> None:
     assert both == Histogram((0.1, 0.25, math.inf), (50.0, 120.0, 140.0), 7.0)
 
 
+def test_requests_without_buckets_are_told_from_no_requests() -> None:
+    reading = seen(histograms={"p95": ()}).latency["p95"]
+    assert isinstance(reading, Missing)
+    assert reading.reason == "BucketsMissing"
+    assert "cannot add up" in reading.message
+    reading = seen(histograms={"p95": ()}, requests=()).latency["p95"]
+    assert isinstance(reading, Missing)
+    assert reading.reason == "SeriesMissing"
+    route = {"label": "http_route", "op": "=", "value": "/cart"}
+    its = spec({"name": "p95", "latency": {"percentile": 95, "threshold": "200ms", "matchers": [route]}})
+    reading = observe(its, REPLICAS, replace(USUAL, histograms={"p95": ()}), 15.0, 1000.0).latency["p95"]
+    assert isinstance(reading, Missing)
+    assert reading.reason == "SeriesMissing", "nobody asked for the cart"
+
+
 def test_a_native_histogram_without_requests_is_no_traffic() -> None:
     assert seen(histograms={"p95": (Row({}, 0.0, ()),)}).latency["p95"] == NoTraffic(7.0)
 

@@ -177,7 +177,8 @@ async def test_kinds_that_do_not_add_up_are_missing_not_a_part(sources: Sources)
         wanted("clash"),
         lambda o: isinstance(o.completions_per_second, Value) and o.scale.scrape_seconds == 1.0,
     )
-    assert isinstance(observation.latency["p95"], Missing)
+    assert isinstance(problem := observation.latency["p95"], Missing)
+    assert problem.reason == "BucketsMissing"
     assert sources.stats["default"].remarks > 0
 
 

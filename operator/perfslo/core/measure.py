@@ -139,7 +139,11 @@ def observe(
         scale=scale,
         replicas=replicas,
         latency={
-            objective.name: requests.latency(series.histograms.get(objective.name, ()), series.scale_to_seconds)
+            objective.name: requests.latency(
+                series.histograms.get(objective.name, ()),
+                series.scale_to_seconds,
+                counted=() if objective.latency and objective.latency.matchers else series.requests,
+            )
             for objective in spec.latency_objectives
         },
         completions_per_second=requests.happened(series.completions, scale.short_window_seconds),
@@ -219,8 +223,14 @@ class _Freshness:
         share = 0.0 if no_part_is_zero and part == () else self._sum(part)
         return Value(min(share / total, 1.0), self.age_seconds) if isinstance(share, float) else share
 
-    def latency(self, answer: Answer, scale_to_seconds: float) -> LatencyReading:
-        """Buckets as a histogram."""
+    def latency(self, answer: Answer, scale_to_seconds: float, counted: Answer) -> LatencyReading:
+        """Buckets as a histogram. `counted` are the same requests, counted without them."""
+        if self.problem is None and answer == () and _rows(counted):
+            return Missing(
+                "BucketsMissing",
+                "requests are counted but have no buckets, or some have exponential native ones and some custom ones, "
+                "which Prometheus cannot add up",
+            )
         if (problem := self._problem(answer)) is not None:
             return problem
         buckets = _histogram(_rows(answer), scale_to_seconds, self.age_seconds)
