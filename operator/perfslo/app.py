@@ -38,7 +38,8 @@ MISSED_CYCLES = 4
 """A leader that has not finished a cycle for this many, and for a minute, is stuck: the kubelet may restart it."""
 CLAIMS_RETRY_SECONDS = 2.0
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
-"""Python's are 700, 10, 10: for small heaps."""
+"""Lists and answers are a hundred thousand objects at a time, which reference counting takes away again. At Python's
+700, 10 and 10, looking for cycles among them takes more time than reading them does."""
 
 
 class _Stop(Exception):
@@ -51,6 +52,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
     Raises:
         ConfigurationError: there is no way to reach an API server.
     """
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     clock = SystemClock()
     identity = os.environ.get("POD_NAME") or socket.gethostname()
     async with AsyncExitStack() as stack:
@@ -115,20 +117,10 @@ async def _lead(elector: Elector, registry: Registry, world: World, claims: Clai
     await elector.leading.wait()
     cycle.metrics.leading.set(1)
     log.info("leading")
-    _spare_what_stays()
+    gc.collect()
+    gc.freeze()  # what was listed stays: nobody need look through it again
     await _list_claims(claims)
     await cycle.run()
-
-
-def _spare_what_stays() -> None:
-    """Let the garbage collector leave alone what was listed, and look at the rest more seldom.
-
-    A cycle makes a hundred objects for each SLO, and reference counting takes nearly all of them away again. At the
-    default thresholds, looking for cycles among them takes half of the time of reading an answer.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 async def _list_claims(claims: Claims) -> None:

@@ -21,6 +21,8 @@ from perfslo.settings import Settings
 
 PLURAL = "performanceslos"
 PAGE_SIZE = 500
+BREATH = 50
+"""After so many objects others have the event loop; reading a specification takes longer than a pod."""
 FIRST_LIST_RETRY_SECONDS = 2.0
 """Before the first list nothing is decided, so that is asked for more often than the later ones."""
 
@@ -123,9 +125,11 @@ class Registry:
         seen: set[str] = set()
         while True:
             page = await self._api.request("GET", f"/apis/{API_VERSION}{scope}/{PLURAL}", query=query)
-            for item in page["items"]:
+            for count, item in enumerate(page["items"], start=1):
                 seen.add(item["metadata"]["uid"])
                 self._put(item)
+                if count % BREATH == 0:
+                    await asyncio.sleep(0)
             if not (token := page["metadata"].get("continue")):
                 break
             query = {"limit": str(PAGE_SIZE), "continue": token}

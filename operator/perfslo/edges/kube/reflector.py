@@ -17,6 +17,8 @@ from perfslo.errors import ApiError, ApiUnavailable, Expired, NotFound
 
 PAGE_SIZE = 500
 """client-go's page: some MiB at a time, whatever the cluster's size."""
+BREATH = 100
+"""After so many objects others have the event loop: all lists arrive at once, and the lease is renewed meanwhile."""
 WATCH_SECONDS = (240, 360)
 """The server is asked to end each watch after a random time in between, so that not all are renewed together."""
 FIRST_BACKOFF_SECONDS = 0.5
@@ -117,8 +119,10 @@ class Reflector(Generic[T]):
         while True:
             page = await self._api.request("GET", self._path(namespace), query=query)
             self._heard(namespace)
-            for item in page["items"]:
+            for count, item in enumerate(page["items"], start=1):
                 seen.add(self._put(item))
+                if count % BREATH == 0:
+                    await asyncio.sleep(0)
             query["continue"] = page["metadata"].get("continue", "")
             if not query["continue"]:
                 break
