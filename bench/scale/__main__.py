@@ -26,6 +26,7 @@ from bench.scale import control_plane, objects, per_slo
 from bench.scale.churn import Churn
 from bench.scale.metrics import Prometheus
 from bench.scale.operator import Operator, Pulse, cpu_seconds, peak_mebibytes, resident_mebibytes
+from bench.scale.picture import RESULTS
 
 PATIENCE_SECONDS = 300.0
 SETTLE_CYCLES = 3
@@ -162,6 +163,13 @@ def _per_slo(prometheus: Prometheus, slos: int) -> Row:
     }
 
 
+def _save(row: Row) -> None:
+    """In place of the row with as many SLOs."""
+    rows = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    rows = sorted([*(other for other in rows if other["slos"] != row["slos"]), row], key=lambda each: each["slos"])
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+
+
 def _machine() -> Row:
     return {"cores": os.cpu_count(), "load_average": round(os.getloadavg()[0], 1), "python": platform.python_version()}
 
@@ -173,6 +181,7 @@ def main() -> int:
     parser.add_argument("--interval", type=float, default=15.0, help="seconds between two scrapes")
     parser.add_argument("--cycle", type=float, default=15.0, help="seconds between two cycles of the operator")
     parser.add_argument("--series", choices=(*SERIES, "both"), default="both")
+    parser.add_argument("--save", action="store_true", help="put the row into the committed results")
     parser.add_argument("--keep", action="store_true", help="leave logs and data for a look")
     arguments = parser.parse_args()
     if not os.environ.get("PERFSLO_CLUSTER_STATE"):
@@ -181,7 +190,10 @@ def main() -> int:
     shutil.rmtree(STATE, ignore_errors=True)
     try:
         plan = Plan(arguments.slos, arguments.minutes, arguments.interval, arguments.cycle, series)
-        print(json.dumps(measure(plan), indent=1))
+        row = measure(plan)
+        print(json.dumps(row, indent=1))
+        if arguments.save:
+            _save(row)
         return 0
     except ClusterError as error:
         say(f"\nerror: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import promql_parser
@@ -210,6 +211,17 @@ def test_long_names_make_more_chunks_not_longer_ones() -> None:
     assert 1 < len(chunks) <= promql.MAX_CHUNKS
     assert all(len(chunk) <= promql.MAX_QUERY_CHARACTERS for chunk in chunks)
     assert all(sum(name in chunk for chunk in chunks) == 1 for name in namespaces)
+
+
+def test_many_workloads_are_asked_about_in_parts() -> None:
+    """An answer of 150,000 rows would hold the process while it is read; one row each is not many."""
+    namespaces = [f"team-{number // 100:03}" for number in range(10_000)]
+    buckets = replace(BUCKETS, keep=("le",))
+    chunks = texts(buckets, namespaces)
+    assert 1 < len(chunks) <= promql.MAX_CHUNKS
+    assert all(chunk.count("team-") * 100 * promql.ROWS_OF_A_HISTOGRAM <= promql.MAX_ROWS for chunk in chunks)
+    assert sum(chunk.count("team-") for chunk in chunks) == 100
+    assert len(texts(replace(BUCKETS, keep=()), namespaces)) == 1
 
 
 def test_a_whole_cluster_is_asked_at_once() -> None:

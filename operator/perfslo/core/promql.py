@@ -13,6 +13,7 @@ Series of proxies say in other words whose they are: see identity.py.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +21,11 @@ from typing import Literal, Protocol
 
 MAX_QUERY_CHARACTERS = 4000
 """Proxies before Prometheus commonly refuse request lines of 8 KiB; percent-encoding nearly doubles a query."""
-MAX_CHUNKS = 4
+MAX_ROWS = 40_000
+"""About 5 MiB: while an answer is being read, nothing else of the process runs."""
+ROWS_OF_A_HISTOGRAM = 15
+"""Stock buckets."""
+MAX_CHUNKS = 8
 """Beyond it, one query for every namespace costs the server less than many for some."""
 
 SCRAPE_LABELS = (
@@ -230,6 +235,11 @@ class Query:
         for label in self.keep:
             label_name(label)
 
+    @property
+    def rows_a_workload(self) -> int:
+        """About how many rows each workload has in the answer."""
+        return ROWS_OF_A_HISTOGRAM if "le" in self.keep else 1
+
     def text(self, namespaces: Sequence[str]) -> str:
         """The query for these namespaces, or for every namespace when there are none."""
         inner = self._pods(namespaces)
@@ -277,27 +287,34 @@ class Together:
 
     parts: tuple[tuple[str, Query], ...]
 
+    @property
+    def rows_a_workload(self) -> int:
+        """About how many rows each workload has in the answer."""
+        return sum(query.rows_a_workload for _, query in self.parts)
+
     def text(self, namespaces: Sequence[str]) -> str:
         """The query for these namespaces, or for every namespace when there are none."""
         return " or ".join(label_replace(query.text(namespaces), "part", name, "", "") for name, query in self.parts)
 
 
 def texts(query: Query | Together, namespaces: Iterable[str]) -> tuple[str, ...]:
-    """As few queries as hold all these namespaces, each short enough to send.
+    """As few queries as hold all these namespaces, each short enough to send, and its answer not too long.
 
-    Where that would be more than MAX_CHUNKS, one that names no namespace: the caller leaves others' rows aside.
+    `namespaces` names each as often as workloads of it are meant. Where there would be more than MAX_CHUNKS, it is one
+    that names no namespace: the caller leaves others' rows aside.
     """
     room = MAX_QUERY_CHARACTERS - len(query.text([""]))
     repeats = len(query.text(["xx"])) - len(query.text(["x"]))
     chunks: list[list[str]] = [[]]
-    used = 0
-    for namespace in sorted(set(namespaces)):
+    used, rows = 0, 0
+    for namespace, workloads in sorted(Counter(namespaces).items()):
         cost = repeats * (len(quote(one_of([namespace]))) - 1)  # without the quotes, with the bar
-        if chunks[-1] and used + cost > room:
+        more = workloads * query.rows_a_workload
+        if chunks[-1] and (used + cost > room or rows + more > MAX_ROWS):
             chunks.append([])
-            used = 0
+            used, rows = 0, 0
         chunks[-1].append(namespace)
-        used += cost
+        used, rows = used + cost, rows + more
     return tuple(map(query.text, chunks if len(chunks) <= MAX_CHUNKS else [[]]))
 
 

@@ -201,10 +201,10 @@ class Sources:
         return replace(subject, native=True) if subject in self._states[wanted.source].native else subject
 
     async def _round(self, state: _State, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
-        namespaces: dict[Ask, set[str]] = {}
+        namespaces: dict[Ask, list[str]] = {}
         for wanted, asks in asking:
             for ask in asks.values():
-                namespaces.setdefault(ask, set()).add(wanted.namespace)
+                namespaces.setdefault(ask, []).append(wanted.namespace)
         tables = await self._ask_all(state, namespaces) if namespaces else {}
 
         def sorted_out() -> Mapping[str, Answers]:
@@ -215,7 +215,7 @@ class Sources:
 
         return await asyncio.to_thread(sorted_out)
 
-    async def _ask_all(self, state: _State, namespaces: Mapping[Ask, set[str]]) -> Mapping[Ask, Table | Missing]:
+    async def _ask_all(self, state: _State, namespaces: Mapping[Ask, list[str]]) -> Mapping[Ask, Table | Missing]:
         answers: dict[Ask, Table | Missing] = {}
 
         async def answer(ask: Ask) -> None:
