@@ -200,6 +200,7 @@ def test_a_source_that_does_not_end_is_left(
     with ThreadPoolExecutor(1) as pool:
         failure = pool.submit(failing, client).result(timeout=20 * TIMEOUT_SECONDS)
     assert isinstance(failure, SourceUnreachable)
+    assert "in time" in str(failure)
 
 
 def test_a_connection_that_ends_at_once(server: FaultServer, client: Client) -> None:

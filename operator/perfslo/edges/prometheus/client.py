@@ -86,7 +86,7 @@ class Client:
         self._connect = PrometheusConnect(
             url=source.address.rstrip("/"),
             session=self._session,
-            retry=Retry(0),
+            retry=Retry(0, read=False),  # so that an answer that does not come is told from a refused connection
             auth=_BearerToken(source.bearer_token_file) if source.bearer_token_file else None,
             timeout=source.timeout_seconds,
         )
