@@ -379,13 +379,14 @@ async def test_a_source_that_needs_longer_than_a_cycle_for_all_its_answers_is_le
         respond(200, vector())(handler)
 
     server.answer = answer
-    sources = Sources({"default": a_source(server)}, presets.load(), patience_seconds=TIMEOUT_SECONDS / 4)
+    slow = Source(address=server.address, timeout_seconds=60)
+    sources = Sources({"default": slow}, presets.load(), patience_seconds=TIMEOUT_SECONDS / 4)
     wanted = many_different()
     series = await sources.measure(wanted)
     assert {one.source_problem.reason for one in series.values() if one.source_problem} == {"PrometheusSlow"}
     assert len(series) == len(wanted)
     assert len(server.requests) < len(wanted), "the rest is not asked"
-    assert sources.stats["default"].errors == {"PrometheusSlow": 1}
+    assert sources.stats["default"].errors.keys() == {"PrometheusSlow"}
     await sources.measure(wanted)
     assert sources.open_breakers == {"default"}
     await sources.close()
