@@ -407,3 +407,12 @@ async def test_no_source_waits_for_one_that_hangs(server: FaultServer) -> None:
     assert all(one.source_problem for one in (await hanging).values())
     await sources.close()
     other.close()
+
+
+async def test_a_source_whose_clock_goes_back_is_not_believed_until_it_has_caught_up(server: FaultServer) -> None:
+    sources = Sources({"default": a_source(server)}, presets.load())
+    for time_there, problem in ((1000, None), (980, None), (900, "ClockSkewed"), (960, "ClockSkewed"), (1001, None)):
+        server.answer = respond(200, vector(({}, "1")).replace(b"1.5", str(time_there).encode()))
+        found = (await sources.measure(WANTED))["shop/web"].source_problem
+        assert (found and found.reason) == problem
+    await sources.close()

@@ -81,6 +81,7 @@ SOURCE_FIXES = {
     "BucketInvalid": "look for a relabelling that changes le",
     "InfBucketMissing": 'look for a relabelling that drops le="+Inf"',
     "BucketsMissing": "look for a relabelling that drops buckets",
+    "BucketsChanged": "wait for the rollout; if it stays, give all pods the same buckets",
     "NotMeasured": "wait for the next cycle",
 }
 """What to do about each reason for which a signal is missing."""

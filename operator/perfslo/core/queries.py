@@ -2,7 +2,7 @@
 
 SLOs with the same source, preset, matchers and scrape interval ask the same things, and share the queries: their number
 grows with metric families and chunks of namespaces, never with SLOs. It takes two rounds: first how the series are
-sampled, then, with windows that fit, what they say.
+sampled, then, with windows that fit, what they say; and a third for what seems too bad to be true.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Matcher as SpecMatcher
-from perfslo.core import scrape
+from perfslo.core import buckets, scrape
 from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
@@ -38,8 +38,7 @@ _COMPLETIONS, _REQUESTS, _IN_FLIGHT = "completions", "requests", "in-flight"
 _COMPUTE, _IO = "compute", "io"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
 _READ, _WRITTEN, _RECEIVED, _SENT = "disk-read", "disk-written", "network-received", "network-sent"
-_LATENCY = "latency"
-_NATIVE = "native"
+_LATENCY, _SAMPLES, _NATIVE = "latency", "samples", "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +139,7 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
         if preset.in_flight:
             asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight, native="")
         for name, own in subject.objectives:
-            buckets = replace(_requests(subject, own), metric=f"{preset.histogram}_bucket", keep=("le",))
-            asks[_own(_LATENCY, name)] = _increase(buckets, scale.window_seconds)
+            asks[_own(_LATENCY, name)] = _increase(_buckets(subject, own), scale.window_seconds)
         for name, own in subject.failures:
             chosen = replace(_requests(subject, own), metric=counted.metric, native=counted.native)
             asks[_own(_REQUESTS, name)] = _increase(chosen, scale.window_seconds, mark=mark)
@@ -171,6 +169,23 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
     return {name: Ask(subject.source, query) for name, query in asks.items()}
 
 
+def checking_asks(wanted: Wanted, subject: Subject, scrape_seconds: float | None, second: Answers) -> Asks:
+    """The third round: how complete the buckets are, where a promise seems broken. Few have one that is."""
+    asks: dict[str, Ask] = {}
+    latencies = {objective.name: objective.latency for objective in wanted.spec.latency_objectives}
+    for name, own in subject.objectives:
+        rows, latency = second.get(_own(_LATENCY, name), ()), latencies[name]
+        if scrape_seconds is None or latency is None or isinstance(rows, Missing):
+            continue
+        if buckets.look_broken(
+            rows, subject.preset.scale_to_seconds, latency.threshold_seconds, latency.allowed_bad_ratio
+        ):
+            window = TimeScale(scrape_seconds).window_seconds
+            samples = replace(_buckets(subject, own), over=Over.COUNT, window_seconds=window)
+            asks[_own(_SAMPLES, name)] = Ask(subject.source, samples)
+    return asks
+
+
 def resource_window_seconds(scrape_seconds: float) -> float:
     """Window for the kubelet's counters: four samples, and four looks of the kubelet."""
     return WINDOW_SCRAPES * max(scrape_seconds, HOUSEKEEPING_SECONDS)
@@ -181,35 +196,38 @@ def series(
     found: tuple[Sampling | Missing, Sampling | Missing],
     scrape_seconds: float | None,
     resource_scrape_seconds: float | None,
-    second: Answers,
+    answers: Answers,
 ) -> Series:
-    """Both rounds' answers together."""
+    """All that was found: how the series are sampled, and the answers of the rounds after that."""
     requests, resources = found
     every = scrape_seconds or scrape.DEFAULT_SECONDS
     resource_every = resource_scrape_seconds or scrape.DEFAULT_SECONDS
     return Series(
         sampling=requests,
         scrape_seconds=every,
-        histograms=_by_objective(second, _LATENCY),
+        histograms={
+            name: _checked(rows, answers.get(_own(_SAMPLES, name)))
+            for name, rows in _by_objective(answers, _LATENCY).items()
+        },
         scale_to_seconds=preset.scale_to_seconds,
-        completions=second.get(_COMPLETIONS, ()),
-        requests=second.get(_REQUESTS, ()),
-        own_completions=_by_objective(second, _COMPLETIONS),
-        own_requests=_by_objective(second, _REQUESTS),
-        own_in_flight=_by_objective(second, _IN_FLIGHT),
+        completions=answers.get(_COMPLETIONS, ()),
+        requests=answers.get(_REQUESTS, ()),
+        own_completions=_by_objective(answers, _COMPLETIONS),
+        own_requests=_by_objective(answers, _REQUESTS),
+        own_in_flight=_by_objective(answers, _IN_FLIGHT),
         tells_failed=preset.failed is not None,
-        in_flight=second.get(_IN_FLIGHT, ()),
+        in_flight=answers.get(_IN_FLIGHT, ()),
         resource_sampling=resources,
         resource_scrape_seconds=resource_every,
         resource_window_seconds=resource_window_seconds(resource_every),
-        cpu_seconds=_part(second, _COMPUTE, _CPU),
-        cfs_periods=_part(second, _COMPUTE, _PERIODS),
-        cfs_throttled_periods=_part(second, _COMPUTE, _THROTTLED),
-        memory_bytes=_part(second, _COMPUTE, _MEMORY),
-        disk_read_bytes=_part(second, _IO, _READ),
-        disk_written_bytes=_part(second, _IO, _WRITTEN),
-        network_received_bytes=_part(second, _IO, _RECEIVED),
-        network_sent_bytes=_part(second, _IO, _SENT),
+        cpu_seconds=_part(answers, _COMPUTE, _CPU),
+        cfs_periods=_part(answers, _COMPUTE, _PERIODS),
+        cfs_throttled_periods=_part(answers, _COMPUTE, _THROTTLED),
+        memory_bytes=_part(answers, _COMPUTE, _MEMORY),
+        disk_read_bytes=_part(answers, _IO, _READ),
+        disk_written_bytes=_part(answers, _IO, _WRITTEN),
+        network_received_bytes=_part(answers, _IO, _RECEIVED),
+        network_sent_bytes=_part(answers, _IO, _SENT),
     )
 
 
@@ -271,6 +289,16 @@ def _by_objective(answers: Answers, ask: str) -> Mapping[str, Answer]:
 def _part(answers: Answers, ask: str, part: str) -> Answer:
     answer = answers.get(ask, ())
     return answer if isinstance(answer, Missing) else tuple(row for row in answer if row.labels.get("part") == part)
+
+
+def _buckets(subject: Subject, own: tuple[Matcher, ...]) -> Query:
+    return replace(_requests(subject, own), metric=f"{subject.preset.histogram}_bucket", keep=("le",))
+
+
+def _checked(rows: Answer, samples: Answer | None) -> Answer:
+    if samples is None or isinstance(rows, Missing):
+        return rows
+    return samples if isinstance(samples, Missing) else buckets.complete(rows, samples)
 
 
 def _increase(query: Query, window_seconds: float, mark: Mark | None = None) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -98,6 +99,8 @@ class Play:
     cycle_seconds: float = 15.0
     slos: dict[str, SLO] = field(default_factory=dict)
     replicas: dict[str, Replicas] = field(default_factory=dict)
+    ordered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first order to scale."""
     _statuses: dict[str, PerformanceSLOStatus] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,9 +114,13 @@ class Play:
         assert ref
         spec = spec.model_copy(update={"scale_target_ref": ref.model_copy(update={"name": name})})
         one = self.slos[f"shop/{name}"] = slo(name, spec=spec)
-        self.replicas[name] = Replicas(replicas, replicas, version="v1", startup_seconds=20.0)
+        self.scale(name, replicas)
         if memory:
             self.cycle._memories[(one.uid, "shop", "apps", "Deployment", name)] = memory
+
+    def scale(self, name: str, replicas: int) -> None:
+        """So many, all of them ready."""
+        self.replicas[name] = Replicas(replicas, replicas, version="v1", startup_seconds=20.0)
 
     async def once(self) -> Mapping[str, Seen]:
         """One cycle, by workload. Each status is checked to fit the API's models."""
@@ -158,7 +165,8 @@ class _Kubernetes:
         if not plan.steps:
             return None
         step = plan.steps[0]
-        self._play.replicas[slo.name] = Replicas(step.wanted, step.wanted, version="v1", startup_seconds=20.0)
+        self._play.scale(slo.name, step.wanted)
+        self._play.ordered.set()
         return Change(f"d{next(self._numbers)}", now, step, ChangeResult.APPLIED, "written")
 
     async def publish(self, *_: object) -> int:

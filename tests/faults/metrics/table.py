@@ -22,7 +22,9 @@ class Expected:
 
     @property
     def row(self) -> str:
-        return f"| {self.fault} | `{self.signal}` | `{self.condition}` | {self.sentence} |"
+        """Of a table in Markdown."""
+        sentence = self.sentence + ("…)" if self.sentence.endswith("(") else "")
+        return f"| {self.fault} | `{self.signal}` | `{self.condition}` | {sentence} |"
 
 
 def named(signal: Signal | LatencyReading) -> str:
@@ -76,7 +78,11 @@ SERIES = (
     _missing("NaN from one pod of four", "NotANumber", _NOT_A_NUMBER),
     _missing("+Inf", "NotANumber", _NOT_A_NUMBER),
     _missing("negative", "NotANumber", _NOT_A_NUMBER),
-    _missing('no le="+Inf" bucket', "InfBucketMissing", 'the histogram has no le="+Inf" bucket'),
+    _missing(
+        'no le="+Inf" bucket',
+        "InfBucketMissing",
+        'the histogram has no le="+Inf" bucket, so its total is unknown',
+    ),
     _missing('no bucket but le="+Inf"', "BucketsMissing", 'the histogram has no bucket but le="+Inf"'),
     Expected("scrape gap", "Stale", "MetricsStale", "metrics are stale ("),
     Expected("samples nearly 5 minutes old", "Stale", "MetricsStale", "metrics are stale (290s old)"),
@@ -84,10 +90,16 @@ SERIES = (
     Expected("clock of what is scraped 10 minutes ahead", "Stale", "MetricsStale", "metrics are stale ("),
     Expected("clock of what is scraped 10 minutes behind", "Stale", "MetricsStale", "metrics are stale ("),
     _missing("Prometheus' clock jumps 10 minutes ahead", "SeriesMissing", _NO_SERIES),
-    _source("Prometheus' clock jumps 10 minutes back", "ClockSkewed", "its clock went back"),
+    _source(
+        "Prometheus' clock jumps 10 minutes back",
+        "ClockSkewed",
+        "its clock went back, so that it tells of a time that is over",
+    ),
     Expected("scrape interval changed from 15 to 60 s", "Stale", "MetricsStale", "metrics are stale ("),
     Expected("counter reset at deploy", "Histogram", "MetricsFound", "but a rollout is under way"),
-    Expected("buckets changed at deploy", "Histogram", "MetricsFound", "but a rollout is under way"),
+    _missing(
+        "buckets changed at deploy", "BucketsChanged", "no bucket but +Inf is in every pod and in the whole window"
+    ),
 )
 
 _NOT_IN_WINDOW = "no series match, or none has two samples in the window"

@@ -76,6 +76,8 @@ class Answered:
     remarks: tuple[str, ...] = ()
     body_bytes: int = 0
     """Of the answer, decompressed."""
+    evaluated_at: float | None = None
+    """Unix seconds by the source's own clock; None without a row."""
 
 
 class Client:
@@ -194,7 +196,13 @@ def _answered(envelope: _Envelope, body_bytes: int) -> Answered:
     if any(not warning.startswith(_PROMQL_ANNOTATION) for warning in envelope.warnings):
         raise SourceUnwell("the answer came with warnings: data may be missing from it")
     rows = tuple(map(_row, envelope.data.result))
-    return Answered(rows, (*envelope.warnings, *envelope.infos), body_bytes)
+    return Answered(rows, (*envelope.warnings, *envelope.infos), body_bytes, _evaluated_at(envelope))
+
+
+def _evaluated_at(envelope: _Envelope) -> float | None:
+    first = next(iter(envelope.data.result), None)
+    timed = first and (first.value or first.histogram)
+    return timed[0] if timed else None
 
 
 def _row(sample: _Sample) -> Row:

@@ -1,4 +1,4 @@
-"""The metrics sources of all SLOs: two rounds of shared queries a cycle, at most four of a source at a time.
+"""The metrics sources of all SLOs: a few rounds of shared queries a cycle, at most four of a source at a time.
 
 A source that does not answer, or not all within its patience, is unwell as a whole (common mode): every SLO of it is
 told so, and the rest of the cycle's queries are not sent. After a few such cycles the first query of a cycle goes
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from perfslo.core import queries, scrape
-from perfslo.core.measure import Answer, Row, Series, Wanted, missing
+from perfslo.core.measure import CLOCK_TOLERANCE_SECONDS, Answer, Row, Series, Wanted, missing
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
@@ -37,6 +37,7 @@ In between, a rhythm that has become slower looks stale, which is safe; one that
 
 _NOT_ASKED = Missing("NotAsked", "the source failed before this was asked")
 _TOO_SLOW = Missing("PrometheusSlow", "it answers, but all that is asked in a cycle takes it longer than one")
+_WENT_BACK = Missing("ClockSkewed", "its clock went back, so that it tells of a time that is over")
 
 
 @dataclass(slots=True)
@@ -70,10 +71,19 @@ class _State:
     """Set in a cycle once the source turned out to be unwell."""
     deadline: float = math.inf
     """Monotonic: from then on it gets no more queries in this cycle."""
+    newest: float = -math.inf
+    """By its own clock: it has answered for that time. What it says of an earlier one is history."""
 
     def begin(self, patience_seconds: float) -> None:
         """A new cycle."""
         self.problem, self.deadline = None, time.monotonic() + patience_seconds
+
+    def failed(self, problem: Missing, common: bool = True) -> Missing:
+        """Count a problem; a common one is that of all SLOs, for this cycle."""
+        self.stats.errors[problem.reason] = self.stats.errors.get(problem.reason, 0) + 1
+        if common:
+            self.problem = problem
+        return problem
 
     @property
     def is_open(self) -> bool:
@@ -135,13 +145,23 @@ class Sources:
         second = await self._round(
             state, [(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking]
         )
+
+        def checking() -> Sequence[tuple[Wanted, Asks]]:
+            return [
+                (one, queries.checking_asks(one, subject, intervals[one.key][0], second[one.key]))
+                for one, subject in asking
+            ]
+
+        third = await self._round(state, await asyncio.to_thread(checking))
         state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
         if state.problem:
             return {one.key: missing(state.problem, common=True) for one in wanted}
 
         def together() -> Mapping[str, Series]:
             return {
-                one.key: queries.series(subject.preset, found[one.key], *intervals[one.key], second[one.key])
+                one.key: queries.series(
+                    subject.preset, found[one.key], *intervals[one.key], {**second[one.key], **third[one.key]}
+                )
                 for one, subject in asking
             }
 
@@ -244,8 +264,7 @@ class Sources:
 def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
     """Runs in a thread of the pool. The counters of `Stats` may lose an increment to a race, which does no harm."""
     if state.problem is None and time.monotonic() > state.deadline:
-        state.stats.errors[_TOO_SLOW.reason] = state.stats.errors.get(_TOO_SLOW.reason, 0) + 1
-        state.problem = _TOO_SLOW
+        state.failed(_TOO_SLOW)
     if state.problem:
         return _NOT_ASKED
     started = time.monotonic()
@@ -253,13 +272,13 @@ def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
     try:
         answered = state.client.query(text)
     except SourceError as error:
-        state.stats.errors[error.reason] = state.stats.errors.get(error.reason, 0) + 1
-        problem = Missing(error.reason, str(error))
-        if not isinstance(error, QueryRejected):
-            state.problem = problem
-        return problem
+        return state.failed(Missing(error.reason, str(error)), common=not isinstance(error, QueryRejected))
     finally:
         state.stats.duration_seconds += time.monotonic() - started
+    if answered.evaluated_at is not None:
+        if answered.evaluated_at < state.newest - CLOCK_TOLERANCE_SECONDS:
+            return state.failed(_WENT_BACK)
+        state.newest = max(state.newest, answered.evaluated_at)
     state.stats.rows += len(answered.rows)
     state.stats.body_bytes += answered.body_bytes
     state.stats.remarks += len(answered.remarks)
