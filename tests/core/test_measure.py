@@ -401,18 +401,20 @@ def test_native_histograms_are_looked_for_and_then_asked_for() -> None:
 
 
 def test_rows_go_to_their_own_workload_and_namespace() -> None:
-    table = Table(
-        [
-            Row({"namespace": "shop", "workload": "web"}, 1.0),
-            Row({"namespace": "shop", "workload": "web-x2k4j"}, 2.0),
-            Row({"namespace": "bank", "workload": "web"}, 4.0),
-            Row({"workload": "web"}, 8.0),
-        ]
-    )
-    assert [row.value for row in table.of(wanted())] == [1.0]
-    both = replace(wanted(), workloads=frozenset({"web", "web-x2k4j"}))
-    assert sorted(row.value for row in table.of(both)) == [1.0, 2.0]
+    web = Row({"namespace": "shop", "workload": "web"}, 1.0)
+    other = Row({"namespace": "shop", "workload": "web-x2k4j"}, 2.0)
+    elsewhere = Row({"namespace": "bank", "workload": "web"}, 4.0)
+    table = Table([other, web, elsewhere, Row({"workload": "web"}, 8.0)])
+    assert table.of(wanted()) == (web,)
+    assert table.of(replace(wanted(), workloads=frozenset({"web", "web-x2k4j"}))) == (web, other)
     assert table.of(replace(wanted(), namespace="elsewhere")) == ()
+
+
+def test_what_was_not_answered_is_not_taken_for_no_series() -> None:
+    problem = Missing("QueryRejected")
+    table = Table([Row({"namespace": "bank", "workload": "web"}, 4.0)], unanswered={"shop": problem})
+    assert table.of(wanted()) == problem
+    assert table.of(replace(wanted(), namespace="bank")) != problem
 
 
 def test_both_rounds_become_series() -> None:

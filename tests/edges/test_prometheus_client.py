@@ -416,3 +416,24 @@ async def test_a_source_whose_clock_goes_back_is_not_believed_until_it_has_caugh
         found = (await sources.measure(WANTED))["shop/web"].source_problem
         assert (found and found.reason) == problem
     await sources.close()
+
+
+async def test_a_namespace_that_no_query_can_be_answered_for_harms_no_other(server: FaultServer) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        respond(422, refusal("execution"))(handler) if "ns-13" in handler.path else respond(200, vector())(handler)
+
+    server.answer = answer
+    sources = Sources({"default": a_source(server)}, presets.load())
+    wanted = [
+        Wanted(f"ns-{n}/web", f"ns-{n}", frozenset({"web"}), "default", "http-server", spec()) for n in range(10, 40)
+    ]
+    asked: list[int] = []
+    for _ in range(3):
+        series = await sources.measure(wanted)
+        problems = {key: one.sampling.reason for key, one in series.items() if isinstance(one.sampling, Missing)}
+        assert problems.pop("ns-13/web") == "QueryRejected"
+        assert set(problems.values()) == {"SeriesMissing"}
+        assert not any(one.source_problem for one in series.values())
+        asked.append(len(server.requests) - sum(asked))
+    assert asked[0] > asked[1] == asked[2] == 4, "two queries, each apart for the one that was refused before"
+    await sources.close()

@@ -234,14 +234,20 @@ def series(
 class Table:
     """Rows of one query, by whose they are."""
 
-    def __init__(self, rows: Iterable[Row], identity: Identity = BY_POD) -> None:
+    def __init__(
+        self, rows: Iterable[Row], identity: Identity = BY_POD, unanswered: Mapping[str, Missing] | None = None
+    ) -> None:
+        """`unanswered`: the namespaces that there is no answer about, and why."""
         self._identity = identity
+        self._unanswered = unanswered or {}
         self._rows: dict[Key, list[Row]] = {}
         for row in rows:
             self._rows.setdefault(identity.key(row.labels), []).append(row)
 
-    def of(self, wanted: Wanted) -> tuple[Row, ...]:
+    def of(self, wanted: Wanted) -> Answer:
         """The rows of an SLO, whichever of its names they go by."""
+        if problem := self._unanswered.get(wanted.namespace):
+            return problem
         keys = self._identity.keys(wanted.namespace, wanted.workloads, wanted.name)
         return tuple(row for key in keys for row in self._rows.get(key, ()))
 

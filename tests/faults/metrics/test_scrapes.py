@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
+from perfslo.core.measure import Wanted
 from perfslo.core.memory import Memory, Recommendation
 from perfslo.core.memory import Sample as Load
-from perfslo.core.model import Histogram, Value
+from perfslo.core.model import Histogram, Missing, Value
+from perfslo.core.scrape import Sampling
 from perfslo.edges import presets
 from perfslo.edges.prometheus.source import Sources
 from perfslo.settings import Source
@@ -173,3 +176,34 @@ def test_a_fault_of_what_is_scraped_holds_what_was_due(
         assert expected.sentence in seen.sentence
         assert seen.sentence.startswith("hold: ")
         assert seen.status.summary.state == "Unknown"
+
+
+async def test_series_that_no_query_can_group_harm_their_own_namespace_only(tmp_path: Path) -> None:
+    def clashing() -> str:
+        return "".join(f'{METRIC}_count{{workload="{name}"}} 5\n' for name in ("one", "two"))
+
+    with Exporter({"/well": Pod(), "/odd": clashing}) as exporter:
+        targets = [
+            {
+                "targets": [exporter.address],
+                "labels": {"__metrics_path__": f"/{name}", "namespace": name, "pod": "web-5d4f8c7b9c-x2k4j"},
+            }
+            for name in ("well", "odd")
+        ]
+        job = {"job_name": "pods", "static_configs": targets}
+        with prometheus(tmp_path, [job], "500ms") as address:
+            sources = Sources({"default": Source(address=address)}, presets.load())
+            wanted = [
+                Wanted(f"{name}/web", name, frozenset({"web"}), "default", "http-server", promise())
+                for name in ("well", "odd")
+            ]
+            deadline = time.monotonic() + WARM_UP_SECONDS
+            while True:
+                series = await sources.measure(wanted)
+                odd, well = series["odd/web"].sampling, series["well/web"].sampling
+                if isinstance(odd, Missing) and odd.reason == "QueryRejected" and isinstance(well, Sampling):
+                    break
+                assert time.monotonic() < deadline, (odd, well)
+                await asyncio.sleep(0.2)
+            assert not any(one.source_problem for one in series.values())
+            await sources.close()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from perfslo.core import queries, scrape
-from perfslo.core.measure import CLOCK_TOLERANCE_SECONDS, Answer, Row, Series, Wanted, missing
+from perfslo.core.measure import CLOCK_TOLERANCE_SECONDS, Row, Series, Wanted, missing
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
@@ -34,6 +35,8 @@ SAMPLING_CYCLES = 4
 
 In between, a rhythm that has become slower looks stale, which is safe; one that has become faster does no harm.
 """
+MAX_REFUSALS = 12
+"""Of one query in a cycle: enough to find the one namespace of a thousand that a query cannot be answered for."""
 
 _NOT_ASKED = Missing("NotAsked", "the source failed before this was asked")
 _TOO_SLOW = Missing("PrometheusSlow", "it answers, but all that is asked in a cycle takes it longer than one")
@@ -66,6 +69,8 @@ class _State:
     round: int = -1
     native: frozenset[Subject] = frozenset()
     """Those that had native histograms in the last cycle."""
+    refused: dict[Ask, frozenset[str]] = field(default_factory=dict)
+    """Namespaces that a query could not be answered for in the last cycle: they are asked about apart from others."""
     failed_cycles: int = 0
     problem: Missing | None = None
     """Set in a cycle once the source turned out to be unwell."""
@@ -228,15 +233,12 @@ class Sources:
         tables = await self._ask_all(state, namespaces) if namespaces else {}
 
         def sorted_out() -> Mapping[str, Answers]:
-            return {
-                wanted.key: {name: _answer(tables[ask], wanted) for name, ask in asks.items()}
-                for wanted, asks in asking
-            }
+            return {wanted.key: {name: tables[ask].of(wanted) for name, ask in asks.items()} for wanted, asks in asking}
 
         return await asyncio.to_thread(sorted_out)
 
-    async def _ask_all(self, state: _State, namespaces: Mapping[Ask, list[str]]) -> Mapping[Ask, Table | Missing]:
-        answers: dict[Ask, Table | Missing] = {}
+    async def _ask_all(self, state: _State, namespaces: Mapping[Ask, list[str]]) -> Mapping[Ask, Table]:
+        answers: dict[Ask, Table] = {}
 
         async def answer(ask: Ask) -> None:
             answers[ask] = await self._ask(state, ask, namespaces[ask])
@@ -251,14 +253,37 @@ class Sources:
                 group.create_task(answer(ask))
         return answers
 
-    async def _ask(self, state: _State, ask: Ask, namespaces: Iterable[str]) -> Table | Missing:
+    async def _ask(self, state: _State, ask: Ask, namespaces: Sequence[str]) -> Table:
+        """One query for all, but what is refused is asked anew for each half: the trouble of one is not that of all."""
+        rows: list[Row] = []
+        unanswered: dict[str, Missing] = {}
+        workloads = Counter(namespaces)
+        apart = state.refused.pop(ask, frozenset()) & workloads.keys()
+        parts = [part for part in (sorted(workloads.keys() - apart), *([one] for one in apart)) if part]
+        refusals = 0
+        while parts:
+            part = parts.pop()
+            answered = await self._rows(state, ask, [one for one in part for _ in range(workloads[one])])
+            if not isinstance(answered, Missing):
+                rows += answered
+                continue
+            refusals += answered.reason == QueryRejected.reason
+            if answered.reason == QueryRejected.reason and len(part) > 1 and refusals <= MAX_REFUSALS:
+                parts += part[: len(part) // 2], part[len(part) // 2 :]
+            else:
+                unanswered |= dict.fromkeys(part, answered)
+        if refusals and len(unanswered) < min(len(workloads), MAX_REFUSALS):
+            state.refused[ask] = frozenset(unanswered)
+        return await asyncio.to_thread(Table, rows, queries.identity(ask.query), unanswered)
+
+    async def _rows(self, state: _State, ask: Ask, namespaces: Iterable[str]) -> list[Row] | Missing:
         rows: list[Row] = []
         for text in texts(ask.query, namespaces):
             answered = await asyncio.get_running_loop().run_in_executor(state.pool, _query, state, text)
             if isinstance(answered, Missing):
                 return answered
             rows += answered
-        return await asyncio.to_thread(Table, rows, queries.identity(ask.query))
+        return rows
 
 
 def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
@@ -309,10 +334,6 @@ def _intervals(
         for sampling, rhythm in zip(samplings, rhythms, strict=True)
     )
     return requests, resources
-
-
-def _answer(table: Table | Missing, wanted: Wanted) -> Answer:
-    return table if isinstance(table, Missing) else table.of(wanted)
 
 
 def _unknown(what: str, name: str, defined: Iterable[str]) -> str:
