@@ -6,11 +6,13 @@ are the administrator's (an author who could name a URL could make the operator 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from perfslo.errors import ConfigurationError
@@ -45,10 +47,45 @@ class Matcher(_Frozen):
     value: str
 
 
-class Source(_Frozen):
-    """A Prometheus (or anything that speaks its query API)."""
+def _address(text: str) -> str:
+    """A URL without anything secret in it, for it is in the settings that everybody may read."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a URL such as http://prometheus.monitoring:9090")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("no user or password in it: write basicAuth")
+    if parts.query or parts.fragment:
+        raise ValueError("nothing after ? or # in it: write headers, or headerFiles for what is secret")
+    return text
 
-    address: Annotated[str, Field(pattern=r"^https?://")]
+
+class BasicAuth(_Frozen):
+    """A user by name, or from a file; the password always from a file."""
+
+    username: Annotated[str, Field(min_length=1, pattern=r"^[^:\x00-\x1f\x7f]+$")] | None = None
+    username_file: Path | None = None
+    password_file: Path
+
+    @model_validator(mode="after")
+    def _names_one_user(self) -> BasicAuth:
+        if (self.username is None) == (self.username_file is None):
+            raise ValueError("write either username or usernameFile")
+        return self
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[!-~]([ -~]*[!-~])?$")]
+AUTHORIZATION = "authorization"
+_SECRET_HEADERS = frozenset({AUTHORIZATION, "proxy-authorization", "cookie"})
+_CLIENTS_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "content-type", "transfer-encoding"})
+"""Set by the client itself: another value would break the request or the bound on its answer."""
+
+
+class Source(_Frozen):
+    """A Prometheus (or anything that speaks its query API). Files are read again at each query: what is rotated is used
+    at once."""
+
+    address: Annotated[str, AfterValidator(_address)]
     matchers: tuple[Matcher, ...] = ()
     namespaces: tuple[str, ...] = ()
     """Who may use it; empty means every watched namespace."""
@@ -57,8 +94,38 @@ class Source(_Frozen):
     max_response_bytes: int = 32 * 1024 * 1024
     """36,000 bucket series answer in about 1.2 MiB; this leaves room for a big cluster and none for an accident."""
     bearer_token_file: Path | None = None
-    """Re-read at each query, so that a rotated token is used at once."""
+    basic_auth: BasicAuth | None = None
+    headers: Mapping[HeaderName, HeaderValue] = {}
+    """Sent with each query; everybody who may read the settings may read them."""
+    header_files: Mapping[HeaderName, Path] = {}
+    """Headers whose values are secret, such as an API key."""
     ca_file: Path | None = None
+    """Whom to trust instead of the usual authorities."""
+    client_cert_file: Path | None = None
+    client_key_file: Path | None = None
+    """Not encrypted."""
+
+    @model_validator(mode="after")
+    def _knows_one_way_in(self) -> Source:
+        plain, secret = ({name.lower() for name in names} for names in (self.headers, self.header_files))
+        ways = {
+            "bearerTokenFile": self.bearer_token_file is not None,
+            "basicAuth": self.basic_auth is not None,
+            "headerFiles.Authorization": AUTHORIZATION in secret,
+        }
+        if sum(ways.values()) > 1:
+            raise ValueError(f"write one of {', '.join(way for way, used in ways.items() if used)}: each says who asks")
+        if (self.client_cert_file is None) != (self.client_key_file is None):
+            raise ValueError("write both clientCertFile and clientKeyFile, or neither")
+        if self.client_cert_file and not self.address.startswith("https:"):
+            raise ValueError("clientCertFile needs TLS: write an address that begins with https://")
+        if names := plain & _SECRET_HEADERS:
+            raise ValueError(f"headers: {', '.join(sorted(names))} is secret: write headerFiles, or basicAuth")
+        if names := (plain | secret) & _CLIENTS_HEADERS:
+            raise ValueError(f"headers: {', '.join(sorted(names))} is set by the client: leave it out")
+        if len(plain | secret) < len(self.headers) + len(self.header_files):
+            raise ValueError("headers and headerFiles: write each header once (case does not matter)")
+        return self
 
 
 class Lease(_Frozen):
@@ -122,4 +189,5 @@ def load(path: Path) -> Settings:
         raise ConfigurationError(f"cannot read settings from {path}: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"settings in {path}: {problems}") from error
+        # Not as its cause: that quotes what was written, and a secret may have been written where none belongs.
+        raise ConfigurationError(f"settings in {path}: {problems}") from None

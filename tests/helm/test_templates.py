@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 
+from perfslo.settings import load
 from tests.conftest import ROOT
 from tests.helm.render import CASES, CHART, GOLDEN, documents, golden, helm, rendered, template
 
@@ -44,6 +47,22 @@ def test_the_chart_is_without_lint() -> None:
         ("prometheus: {sources: {default: {address: prometheus:9090}}}", "/address"),
         ("prometheus: {sources: {Default: {address: http://x}}}", "Default"),
         ("prometheus: {sources: {default: {address: http://x, bearerTokenSecret: {name: x}}}}", "key"),
+        ("prometheus: {sources: {default: {address: http://user:pass@x}}}", "/address"),
+        ("prometheus: {sources: {default: {address: http://x, bearerToken: x}}}", "bearerToken"),
+        ("prometheus: {sources: {default: {address: http://x, headers: {X-A: 1}}}}", "/headers/X-A"),
+        ("prometheus: {sources: {default: {address: http://x, headerSecrets: {../x: {name: x, key: x}}}}}", "../x"),
+        ("prometheus: {sources: {default: {address: http://x, headerSecrets: {X-A: x}}}}", "/headerSecrets/X-A"),
+        ("prometheus: {sources: {default: {address: http://x, basicAuth: {username: x}}}}", "passwordSecret"),
+        (
+            "prometheus: {sources: {default: {address: http://x, basicAuth: {passwordSecret: {name: x, key: x}}}}}",
+            "user",
+        ),
+        ("prometheus: {sources: {default: {address: http://x, basicAuth: {username: x, password: x}}}}", "password"),
+        (
+            "prometheus: {sources: {default: {address: http://x, bearerTokenSecret: {name: x, key: x}, "
+            "basicAuth: {username: x, passwordSecret: {name: x, key: x}}}}}",
+            "/prometheus/sources/default",
+        ),
         ("image: {repo: x}", "repo"),
         ("admissionPolicy: {enabled: maybe}", "/admissionPolicy/enabled"),
     ],
@@ -65,6 +84,21 @@ def test_crds_are_those_of_the_source_and_stay_when_the_release_goes() -> None:
         installed = of_the_chart[each["metadata"]["name"]]
         assert installed["spec"] == each["spec"]
         assert installed["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_secrets_are_mounted_as_files_and_never_put_into_the_environment(case: str) -> None:
+    text = yaml.safe_dump_all(rendered(case))
+    assert "secretKeyRef" not in text
+    assert "envFrom" not in text
+
+
+def test_what_is_rendered_are_settings_that_the_operator_takes(tmp_path: Path) -> None:
+    for case in CASES:
+        (settings,) = [each["data"]["settings.yaml"] for each in rendered(case) if each["kind"] == "ConfigMap"]
+        file = tmp_path / "settings.yaml"
+        file.write_text(settings)
+        load(file)
 
 
 def test_without_levers_nothing_but_reports_and_claims_can_be_written() -> None:

@@ -36,14 +36,58 @@ lease: {{ toJson (merge (dict "name" (include "perfslo.fullname" .)) .Values.lea
 sources:
 {{- range $name, $source := .Values.prometheus.sources }}
   {{ $name | quote }}:
-    {{- omit $source "bearerTokenSecret" "caSecret" | toYaml | nindent 4 }}
-    {{- with $source.bearerTokenSecret }}
-    bearerTokenFile: /etc/perfslo/credentials/{{ $name }}/token/{{ .key }}
+    {{- range $field, $value := omit $source "bearerTokenSecret" "basicAuth" "headerSecrets" "caSecret" "clientCertificateSecret" }}
+    {{ $field }}: {{ toJson $value }}
     {{- end }}
-    {{- with $source.caSecret }}
-    caFile: /etc/perfslo/credentials/{{ $name }}/ca/{{ .key }}
+    {{- $files := printf "/etc/perfslo/credentials/%s" $name }}
+    {{- if $source.bearerTokenSecret }}
+    bearerTokenFile: {{ $files }}/token
+    {{- end }}
+    {{- with $source.basicAuth }}
+    basicAuth:
+      {{- if .usernameSecret }}
+      usernameFile: {{ $files }}/username
+      {{- else }}
+      username: {{ .username | quote }}
+      {{- end }}
+      passwordFile: {{ $files }}/password
+    {{- end }}
+    {{- with $source.headerSecrets }}
+    headerFiles:
+      {{- range $header, $_ := . }}
+      {{ $header | quote }}: {{ $files }}/headers/{{ $header }}
+      {{- end }}
+    {{- end }}
+    {{- if $source.caSecret }}
+    caFile: {{ $files }}/ca.crt
+    {{- end }}
+    {{- if $source.clientCertificateSecret }}
+    clientCertFile: {{ $files }}/tls.crt
+    clientKeyFile: {{ $files }}/tls.key
     {{- end }}
 {{- else }} {}
+{{- end }}
+{{- end }}
+
+{{- /* What a source's Secrets hold, as parts of one volume: they are exchanged together when one of them changes. */}}
+{{- define "perfslo.credentials" -}}
+{{- with .bearerTokenSecret }}
+- secret: {name: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: token}]}
+{{- end }}
+{{- with (.basicAuth).usernameSecret }}
+- secret: {name: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: username}]}
+{{- end }}
+{{- with (.basicAuth).passwordSecret }}
+- secret: {name: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: password}]}
+{{- end }}
+{{- range $header, $secret := .headerSecrets }}
+- secret: {name: {{ $secret.name | quote }}, items: [{key: {{ $secret.key | quote }}, path: {{ printf "headers/%s" $header | quote }}}]}
+{{- end }}
+{{- with .caSecret }}
+- secret: {name: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: ca.crt}]}
+{{- end }}
+{{- with .clientCertificateSecret }}
+- secret: {name: {{ .name | quote }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
 {{- end }}
 {{- end }}
 
@@ -74,13 +118,11 @@ capabilities: {drop: [ALL]}
       - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
       - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
 {{- range $name, $source := .Values.prometheus.sources }}
-{{- with $source.bearerTokenSecret }}
-- name: {{ $name }}-token
-  secret: {secretName: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]}
-{{- end }}
-{{- with $source.caSecret }}
-- name: {{ $name }}-ca
-  secret: {secretName: {{ .name | quote }}, items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]}
+{{- with include "perfslo.credentials" $source | trim }}
+- name: {{ $name }}-credentials
+  projected:
+    sources:
+      {{- . | nindent 6 }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -90,11 +132,8 @@ capabilities: {drop: [ALL]}
 - {name: tmp, mountPath: /tmp}
 - {name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- range $name, $source := .Values.prometheus.sources }}
-{{- if $source.bearerTokenSecret }}
-- {name: {{ $name }}-token, mountPath: /etc/perfslo/credentials/{{ $name }}/token, readOnly: true}
-{{- end }}
-{{- if $source.caSecret }}
-- {name: {{ $name }}-ca, mountPath: /etc/perfslo/credentials/{{ $name }}/ca, readOnly: true}
+{{- if include "perfslo.credentials" $source | trim }}
+- {name: {{ $name }}-credentials, mountPath: /etc/perfslo/credentials/{{ $name }}, readOnly: true}
 {{- end }}
 {{- end }}
 {{- end }}

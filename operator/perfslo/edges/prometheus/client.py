@@ -1,7 +1,7 @@
 """prometheus-api-client, made safe to use against a server that may be slow, broken or somebody else.
 
 The library builds the request and unwraps the result. Its session is ours, and adds: a deadline for the whole answer,
-no redirects, no proxies from the environment, no retries, a bounded body, a form body for long queries, a credential
+no redirects, no proxies from the environment, no retries, a bounded body, a form body for long queries, credentials
 read anew for each query, and a checked answer, which keeps the warnings that the library drops.
 """
 
@@ -12,7 +12,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from perfslo.core.measure import Row
+from perfslo.edges.prometheus.credentials import Headers, Tls
 from perfslo.errors import QueryRejected, SourceError, SourceRejected, SourceUnreachable, SourceUnwell
 from perfslo.settings import Source
 
@@ -88,10 +88,11 @@ class Client:
         self._connect = PrometheusConnect(
             url=source.address.rstrip("/"),
             session=self._session,
-            retry=Retry(0, read=False),  # so that an answer that does not come is told from a refused connection
-            auth=_BearerToken(source.bearer_token_file) if source.bearer_token_file else None,
+            retry=Retry(0),
+            auth=Headers(source),
             timeout=source.timeout_seconds,
         )
+        self._session.mount(self._connect.url, Tls(source))  # in place of the library's
 
     def query(self, text: str) -> Answered:
         """The rows of an instant query, evaluated at the server's own time.
@@ -113,27 +114,12 @@ class Client:
         except (requests.RequestException, HTTPError) as error:
             raise SourceUnwell(f"the answer could not be read ({type(error).__name__})") from None
         except OSError as error:
-            raise SourceUnreachable(f"the CA file cannot be used ({type(error).__name__})") from None
+            raise SourceUnreachable(f"the connection failed ({type(error).__name__})") from None
         return _answered(*checked)
 
     def close(self) -> None:
         """Close idle connections."""
         self._session.close()
-
-
-class _BearerToken(requests.auth.AuthBase):
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        try:
-            token = self._path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SourceUnreachable(f"the bearer token's file cannot be read ({type(error).__name__})") from None
-        if not token.isascii() or not token.isprintable():
-            raise SourceUnreachable("the bearer token's file does not hold a token")
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
 
 
 class _Session(requests.Session):
@@ -142,7 +128,6 @@ class _Session(requests.Session):
     def __init__(self, source: Source) -> None:
         super().__init__()
         self.trust_env = False
-        self.verify = str(source.ca_file) if source.ca_file else True
         self._timeout_seconds = source.timeout_seconds
         self._max_bytes = source.max_response_bytes
 
@@ -230,5 +215,5 @@ def _refused(status: int, body: bytes) -> SourceError:
 
 def _connection_problem(error: Exception) -> str:
     if isinstance(error, (requests.exceptions.SSLError, ssl.SSLError)):
-        return "the TLS connection failed: check its certificate and the CA file"
+        return "the TLS connection failed: check its certificate and the CA file, and ours if it wants one"
     return "it cannot be reached: connection refused, reset, or its name is unknown"
