@@ -62,7 +62,9 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
         elector = Elector(lease_api, settings.namespace, settings.lease, identity)
         registry = Registry(api, settings)
         world = World(api, settings)
-        sources = Sources(settings.sources, presets.load(settings.presets_dir), settings.patience_seconds)
+        sources = Sources(
+            settings.sources, presets.load(settings.presets_dir), settings.patience_seconds, settings.signals
+        )
         stack.push_async_callback(sources.close)
 
         write_seconds = settings.lease.duration_seconds - settings.lease.renew_deadline_seconds

@@ -15,6 +15,9 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from perfslo.api.v1alpha1 import SignalKind
+from perfslo.api.v1alpha1.common import Name
+from perfslo.core import signals
 from perfslo.errors import ConfigurationError
 
 LEAST_PATIENCE_SECONDS = 15.0
@@ -128,6 +131,31 @@ class Source(_Frozen):
         return self
 
 
+class NamedSignal(_Frozen):
+    """A number about what stands behind services, such as a database, by a query of the administrator's own."""
+
+    kind: SignalKind
+    """Durations are in seconds, ratios between 0 and 1."""
+    query: str
+    """PromQL that answers one row; the source's matchers are put on every selector."""
+    source: str = "default"
+    per: signals.Per = "Cluster"
+    """How its rows belong to SLOs: one row for all; or one for each `namespace`; or for each `namespace` and `workload`
+    (the Deployment's or StatefulSet's name)."""
+    namespaces: tuple[str, ...] = ()
+    """Who may use it; empty means who may use its source."""
+    stale_after_seconds: float = Field(default=120.0, gt=0)
+    """Two of the longest usual scrape intervals."""
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> NamedSignal:
+        try:
+            signals.asked(self.query, self.per)
+        except ValueError as error:
+            raise ValueError(f"query: {error}") from error
+        return self
+
+
 class Lease(_Frozen):
     """client-go's defaults; their ratio tolerates clocks that run at rates 1.5 x apart."""
 
@@ -156,6 +184,7 @@ class Settings(_Frozen):
     levers: tuple[str, ...] = ("replicas",)
     scale_kinds: tuple[ScaleKind, ...] = (DEPLOYMENT, STATEFUL_SET)
     sources: dict[str, Source] = {}
+    signals: Mapping[Name, NamedSignal] = {}
     presets_dir: Path | None = None
     """The administrator's own presets, beside the built-in ones."""
     lease: Lease = Lease()
@@ -170,6 +199,14 @@ class Settings(_Frozen):
     def patience_seconds(self) -> float:
         """For each part of a cycle: what is not done by then is given up and goes on in the next one."""
         return max(LEAST_PATIENCE_SECONDS, self.cycle_seconds)
+
+    @model_validator(mode="after")
+    def _signals_have_sources(self) -> Settings:
+        for name, signal in self.signals.items():
+            if signal.source not in self.sources:
+                defined = ", ".join(sorted(self.sources)) or "none"
+                raise ValueError(f"signals.{name}.source: no source {signal.source!r} is defined (defined: {defined})")
+        return self
 
     def scale_kind(self, api_version: str, kind: str) -> ScaleKind | None:
         """The enabled kind an author's reference means, or None."""
@@ -188,6 +225,6 @@ def load(path: Path) -> Settings:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot read settings from {path}: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         # Not as its cause: that quotes what was written, and a secret may have been written where none belongs.
         raise ConfigurationError(f"settings in {path}: {problems}") from None

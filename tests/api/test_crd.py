@@ -86,6 +86,7 @@ def test_lists_of_named_things_are_told_apart_by_name() -> None:
         "spec.levers.cache.tiers": ["name"],
         "status.conditions": ["type"],
         "status.objectives": ["name"],
+        "status.signals": ["name"],
         "status.levers": ["name"],
         "status.backends": ["name"],
     }

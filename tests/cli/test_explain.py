@@ -120,6 +120,21 @@ def test_what_is_unknown_is_not_told_as_zero() -> None:
     ]
 
 
+def test_signals_are_told_with_what_is_wrong_with_them() -> None:
+    signals = [
+        {"name": "db", "kind": "DependencyLatency", "state": "Value", "value": "12ms", "ageSeconds": 3},
+        {"name": "hits", "kind": "CacheHitRatio", "state": "NoTraffic", "ageSeconds": 3},
+        {"name": "jobs", "kind": "QueueAge", "state": "Missing", "message": "SeveralRows: one is expected"},
+    ]
+    told = list(story(slo({"summary": {"state": "Healthy"}, "signals": signals}), NOW))
+    at = told.index("Signals:")
+    assert told[at + 1 : at + 4] == [
+        "  db (DependencyLatency): 12ms",
+        "  hits (CacheHitRatio): NoTraffic",
+        "  jobs (QueueAge): Missing (SeveralRows: one is expected)",
+    ]
+
+
 def test_conditions_that_are_well_are_not_trouble() -> None:
     status = {
         "summary": {"state": "Healthy"},

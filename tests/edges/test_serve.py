@@ -12,7 +12,17 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from perfslo.core.model import ChangeResult, NoTraffic, Outcome, Replicas, TargetProblem, Value, Verdict
+from perfslo.core.model import (
+    ChangeResult,
+    Missing,
+    NoTraffic,
+    Outcome,
+    Replicas,
+    Stale,
+    TargetProblem,
+    Value,
+    Verdict,
+)
 from perfslo.core.turn import Turn
 from perfslo.edges.metrics import Metrics
 from perfslo.edges.prometheus.source import Sources
@@ -119,6 +129,15 @@ async def test_an_slo_has_its_numbers(board: Board) -> None:
     assert seen[of("perfslo_replicas_effective", **WEB)] == 10
     assert seen[of("perfslo_bottleneck", type="Saturated", **WEB)] == 1
     assert seen[of("perfslo_paused", **WEB)] == 0
+
+
+async def test_an_slo_has_the_signals_that_are_known(board: Board) -> None:
+    known = {"db": Value(0.012), "hits": NoTraffic(), "jobs": Stale(300.0), "age": Missing("SeveralRows")}
+    board.turns = (turn(seen=observation(SLOW, signals=known)),)
+    shown = await board.scrape()
+    assert {series: value for series, value in shown.items() if series[0] == "perfslo_signal_value"} == {
+        of("perfslo_signal_value", signal="db", **WEB): 0.012
+    }
 
 
 async def test_an_slo_has_what_its_pods_use(board: Board) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
+from perfslo.api.v1alpha1 import SignalKind
+from perfslo.core.signals import Per
 from perfslo.settings import load
 from tests.conftest import ROOT
 from tests.helm.render import CASES, CHART, GOLDEN, documents, golden, helm, rendered, template
@@ -63,6 +67,10 @@ def test_the_chart_is_without_lint() -> None:
             "basicAuth: {username: x, passwordSecret: {name: x, key: x}}}}}",
             "/prometheus/sources/default",
         ),
+        ("prometheus: {signals: {pg: {kind: DependencyLatency}}}", "query"),
+        ("prometheus: {signals: {pg: {kind: Latency, query: x}}}", "/signals/pg/kind"),
+        ("prometheus: {signals: {Pg: {kind: PoolWait, query: x}}}", "Pg"),
+        ("prometheus: {signals: {pg: {kind: PoolWait, query: x, unit: ms}}}", "unit"),
         ("image: {repo: x}", "repo"),
         ("admissionPolicy: {enabled: maybe}", "/admissionPolicy/enabled"),
     ],
@@ -91,6 +99,13 @@ def test_secrets_are_mounted_as_files_and_never_put_into_the_environment(case: s
     text = yaml.safe_dump_all(rendered(case))
     assert "secretKeyRef" not in text
     assert "envFrom" not in text
+
+
+def test_the_schema_has_the_kinds_and_scopes_of_the_models() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    signal = schema["properties"]["prometheus"]["properties"]["signals"]["additionalProperties"]["properties"]
+    assert signal["kind"]["enum"] == [*get_args(SignalKind)]
+    assert signal["per"]["enum"] == [*get_args(Per)]
 
 
 def test_what_is_rendered_are_settings_that_the_operator_takes(tmp_path: Path) -> None:

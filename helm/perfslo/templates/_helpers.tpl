@@ -33,6 +33,7 @@ logLevel: {{ .Values.logLevel }}
 levers: {{ toJson .Values.levers }}
 scaleKinds: {{ toJson .Values.scaleKinds }}
 lease: {{ toJson (merge (dict "name" (include "perfslo.fullname" .)) .Values.lease) }}
+signals: {{ toJson .Values.prometheus.signals }}
 sources:
 {{- range $name, $source := .Values.prometheus.sources }}
   {{ $name | quote }}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from perfslo.api.v1alpha1 import Decision, ObjectiveStatus, PerformanceSLOStatus, UtilizationStatus
+from perfslo.api.v1alpha1 import Decision, ObjectiveStatus, PerformanceSLOStatus, SignalStatus, UtilizationStatus
 from perfslo.cli import _cluster
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import Api
@@ -59,6 +59,9 @@ def story(slo: JSON, now: datetime) -> Iterator[str]:
     if status.objectives:
         yield "Promises:"
         yield from (f"  {_promise(objective)}" for objective in status.objectives)
+    if status.signals:
+        yield "Signals:"
+        yield from (f"  {_signal(signal)}" for signal in status.signals)
     if trouble := [c for c in status.conditions if _TROUBLE.get(c.type) == c.status]:
         yield "To look at:"
         yield from (f"  {condition.reason}: {condition.message}" for condition in trouble)
@@ -124,6 +127,11 @@ def _promise(objective: ObjectiveStatus) -> str:
     elif between:
         words += between
     return f"{words} ({objective.message})" if objective.message else words
+
+
+def _signal(signal: SignalStatus) -> str:
+    words = f"{signal.name} ({signal.kind}): {signal.value or signal.state}"
+    return f"{words} ({signal.message})" if signal.message else words
 
 
 def _decision(decision: Decision, now: datetime) -> Iterator[str]:

@@ -56,6 +56,8 @@ def _target_resolved(turn: Turn) -> Finding:
 
 _CONFIGURATION = ("SourceNotDefined", "SourceNotAllowed", "PresetNotDefined")
 """Reasons that only an administrator or a change of the spec can cure."""
+_SIGNAL_CONFIGURATION = ("SignalNotDefined", "SignalNotAllowed", "SignalKindDiffers")
+"""The same of one signal, without which everything else goes on."""
 
 
 def _ready(turn: Turn) -> Finding:
@@ -64,6 +66,9 @@ def _ready(turn: Turn) -> Finding:
     problem = turn.metrics_problem
     if isinstance(problem, Missing) and problem.reason in _CONFIGURATION:
         return "False", problem.reason, problem.message
+    for signal in turn.observation.signals.values() if turn.observation else ():
+        if isinstance(signal, Missing) and signal.reason in _SIGNAL_CONFIGURATION:
+            return "False", signal.reason, f"{signal.message}; everything else goes on without it"
     return "True", "Configured", "The target and the metrics source are resolved; how the promise stands is SLOMet"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
-from perfslo.core import capacity, objectives, text
+from perfslo.core import capacity, objectives, signals, text
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
     Bottleneck,
@@ -177,6 +177,7 @@ def _evidence(spec: PerformanceSLOSpec, memory: Memory, observation: Observation
         out.append(Evidence("cpu", f"{text.percent(cpu)} of requests"))
     if isinstance(observation.cpu_throttled_ratio, Value):
         out.append(Evidence("cpu throttled", f"{text.percent(observation.cpu_throttled_ratio.value)} of periods"))
+    out += signals.evidence(spec, observation)
     out.append(Evidence("pods", _pods(pods)))
     return tuple(out)
 

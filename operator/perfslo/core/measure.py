@@ -113,8 +113,10 @@ class Series:
     disk_written_bytes: Answer = ()
     network_received_bytes: Answer = ()
     network_sent_bytes: Answer = ()
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    """Named signals, by the SLO's names for them."""
     source_problem: Missing | None = None
-    """Set when the whole source is unwell; the rest is then not looked at."""
+    """Set when the whole source is unwell; the rest, but signals of other sources, is then not looked at."""
 
 
 def missing(problem: Missing, common: bool = False) -> Series:
@@ -162,6 +164,7 @@ def observe(
         disk_write_bytes_per_second=resources.happened(series.disk_written_bytes, series.resource_window_seconds),
         network_receive_bytes_per_second=resources.happened(received, series.resource_window_seconds),
         network_transmit_bytes_per_second=resources.happened(sent, series.resource_window_seconds),
+        signals=series.signals,
         source_problem=series.source_problem,
     )
 

@@ -136,6 +136,8 @@ class Observation:
     network_receive_bytes_per_second: Signal = Missing("NotMeasured")
     """All pods, all interfaces but the loopback. Missing where pods are in their node's network, with its traffic."""
     network_transmit_bytes_per_second: Signal = Missing("NotMeasured")
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    """Named signals, by the name that the SLO gives them; in seconds, ratios 0..1 or counts, as their kind has it."""
     source_problem: Missing | None = None
     """Set when the whole metrics source is unwell (common mode): everything is held."""
 

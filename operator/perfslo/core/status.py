@@ -18,7 +18,7 @@ from perfslo.api.v1alpha1 import (
     UtilizationStatus,
 )
 from perfslo.core import memory as memory_codec
-from perfslo.core import quantile, text
+from perfslo.core import quantile, signals, text
 from perfslo.core.conditions import CONDITIONS, conditions, misfit
 from perfslo.core.model import (
     Bottleneck,
@@ -60,6 +60,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
             objective_status(turn, objective, reading) for objective, reading in turn.readings if reading is not None
         ),
         utilization=_utilization(turn),
+        signals=signals.statuses(turn.spec, turn.observation) if turn.observation else (),
         levers=levers(turn),
         current_replicas=replicas.desired if replicas else None,
         ready_replicas=replicas.ready if replicas else None,

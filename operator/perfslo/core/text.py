@@ -26,6 +26,11 @@ def rate(per_second: float) -> str:
     return f"{per_second:.1f}" if per_second < 100 else _whole(per_second)
 
 
+def count(number: float) -> str:
+    """A whole number of things: 12."""
+    return _whole(number)
+
+
 def cores(value: float) -> str:
     """CPU in use, in thousandths of a core, as `kubectl top` has it: 750m."""
     return f"{_whole(value * 1000)}m"

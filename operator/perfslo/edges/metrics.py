@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from perfslo import __version__
 from perfslo.core import objectives
 from perfslo.core.levers import replicas
-from perfslo.core.model import ChangeResult, Observation, Target
+from perfslo.core.model import ChangeResult, Observation, Target, Value
 from perfslo.core.turn import Turn
 from perfslo.edges.decision_metrics import Decisions
 from perfslo.edges.prometheus.source import Sources
@@ -162,11 +162,17 @@ class _Turns(Collector):
         effective = GaugeMetricFamily("perfslo_replicas_effective", "Replicas after limits.", labels=_SLO)
         paused = GaugeMetricFamily("perfslo_paused", "1 while spec.suspend is true.", labels=_SLO)
         bottleneck = GaugeMetricFamily("perfslo_bottleneck", "1 for the verdict in force.", labels=[*_SLO, "type"])
+        signal = GaugeMetricFamily(
+            "perfslo_signal_value", "A named signal: seconds, a ratio or a count.", labels=[*_SLO, "signal"]
+        )
         used = _Used()
         for turn in self._turns():
             slo = [turn.namespace, turn.name]
             if turn.observation:
                 used.add(slo, turn.observation)
+                for name, seen in turn.observation.signals.items():
+                    if isinstance(seen, Value):
+                        signal.add_metric([*slo, name], seen.value)
             paused.add_metric(slo, float(turn.spec.suspend))
             if isinstance(turn.target, Target):
                 current.add_metric(slo, turn.target.replicas.desired)
@@ -186,7 +192,7 @@ class _Turns(Collector):
                     value.add_metric(labels, objective.current)
                 if objective.bad_ratio is not None:
                     bad.add_metric(labels, objective.bad_ratio)
-        return [met, value, threshold, bad, current, proposed, effective, paused, bottleneck, *used.families]
+        return [met, value, threshold, bad, current, proposed, effective, paused, bottleneck, signal, *used.families]
 
 
 class _Used:

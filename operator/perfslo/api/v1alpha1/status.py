@@ -6,6 +6,7 @@ from pydantic import Field
 
 from perfslo.api.rules import ListMap
 from perfslo.api.v1alpha1.common import LongText, Mode, Model, Text, Timestamp
+from perfslo.api.v1alpha1.metrics import SignalKind
 
 State = Literal[
     "Healthy",
@@ -30,6 +31,10 @@ State = Literal[
 
 ObjectiveState = Literal["Met", "Missed", "NoTraffic", "InsufficientData", "Unknown"]
 LeverState = Literal["Idle", "Acting", "Settling", "Limited", "Recommending", "Conflict", "Disabled", "Suspended"]
+SignalState = Literal["Value", "NoTraffic", "Missing", "Stale"]
+"""`Value` it is known; `NoTraffic` its series are fresh, and nothing happened that could be measured; `Missing` there
+is no usable answer; `Stale` its newest sample is too old.
+"""
 ConditionStatus = Literal["True", "False", "Unknown"]
 ConditionType = Literal[
     "Ready",
@@ -172,6 +177,23 @@ class UtilizationStatus(Model):
     """Bytes sent, such as 3.4MB/s."""
 
 
+class SignalStatus(Model):
+    """How one named signal stands."""
+
+    name: Word
+    """Name of the signal in spec.metrics.signals."""
+    kind: SignalKind
+    """What it measures."""
+    state: SignalState
+    """Whether its value is known."""
+    value: Word | None = None
+    """The value with its unit, such as 12ms or 93%; absent when it is not known."""
+    age_seconds: Count | None = None
+    """Age in seconds of the oldest series that it rests on."""
+    message: LongText | None = None
+    """Why it is not known."""
+
+
 class LeverStatus(Model):
     """How one lever stands."""
 
@@ -289,6 +311,8 @@ class PerformanceSLOStatus(Model):
     """How each promise stands."""
     utilization: UtilizationStatus | None = None
     """What the pods use."""
+    signals: Annotated[tuple[SignalStatus, ...], Field(strict=False, max_length=16), ListMap("name")] = ()
+    """How each named signal stands."""
     levers: Annotated[tuple[LeverStatus, ...], Field(strict=False, max_length=16), ListMap("name")] = ()
     """How each lever stands."""
     backends: Annotated[tuple[BackendStatus, ...], Field(strict=False, max_length=16), ListMap("name")] = ()

@@ -1,8 +1,11 @@
-"""The metrics sources of all SLOs: a few rounds of shared queries a cycle, at most four of a source at a time.
+"""The metrics sources of all SLOs: a few rounds of shared queries a cycle, at most four of a source at a time; then one
+query for each named signal that any of them uses.
 
 A source that does not answer, or not all within its patience, is unwell as a whole (common mode): every SLO of it is
 told so, and the rest of the cycle's queries are not sent. After a few such cycles the first query of a cycle goes
 alone, and the others follow only if it is answered. Sources do not wait for one another.
+
+Signals come last, are not asked of a source that failed, and leave its breaker alone.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -22,9 +25,11 @@ from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
 from perfslo.core.queries import Answers, Ask, Asks, Samplings, Subject, Table
 from perfslo.core.scrape import Rhythm, Sampling
+from perfslo.core.signals import Readings
 from perfslo.edges.prometheus.client import Client
+from perfslo.edges.prometheus.signals import NamedSignals, Said
 from perfslo.errors import QueryRejected, SourceError
-from perfslo.settings import Source
+from perfslo.settings import NamedSignal, Source
 
 MAX_IN_FLIGHT = 4
 """A fifth of the server's default `--query.max-concurrency`: dashboards and rules need the rest."""
@@ -99,7 +104,11 @@ class Sources:
     """Asks the administrator's sources. One `measure` of a source at a time."""
 
     def __init__(
-        self, sources: Mapping[str, Source], presets: Mapping[str, Preset], patience_seconds: float = 15.0
+        self,
+        sources: Mapping[str, Source],
+        presets: Mapping[str, Preset],
+        patience_seconds: float = 15.0,
+        named: Mapping[str, NamedSignal] | None = None,
     ) -> None:
         """Raises nothing: a source that cannot work shows at its first query.
 
@@ -116,6 +125,7 @@ class Sources:
             for name, source in sources.items()
         }
         self._patience_seconds = patience_seconds
+        self._signals = NamedSignals(named or {}, sources)
 
     @property
     def stats(self) -> Mapping[str, Stats]:
@@ -134,17 +144,37 @@ class Sources:
         for one in wanted:
             if one.key not in series:
                 by_source.setdefault(one.source, []).append(one)
+        used = self._signals.used(wanted)
         async with asyncio.TaskGroup() as group:
-            measuring = [
-                group.create_task(self._measure(self._states[name], those)) for name, those in by_source.items()
+            visits = [
+                group.create_task(self._visit(self._states[name], by_source.get(name, ()), used.get(name, ())))
+                for name in {*by_source, *used}
             ]
-        for measured in measuring:
-            series |= measured.result()
+        said: dict[str, Readings | Missing] = {}
+        for measured, its in (visit.result() for visit in visits):
+            series |= measured
+            said |= its
+        for one in wanted:
+            if one.spec.metrics.signals:
+                series[one.key] = replace(series[one.key], signals=self._signals.of(one, said))
         return series
 
-    async def _measure(self, state: _State, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
-        """The same for SLOs of one source."""
+    async def _visit(
+        self, state: _State, wanted: Sequence[Wanted], signals: Collection[str]
+    ) -> tuple[Mapping[str, Series], Said]:
+        """What one source says about its SLOs, and then of its signals."""
         state.begin(self._patience_seconds)
+        series = await self._measure(state, wanted) if wanted else {}
+        if state.problem:
+            return series, dict.fromkeys(signals, state.problem)
+
+        async def query(text: str) -> tuple[Row, ...] | Missing:
+            return await asyncio.get_running_loop().run_in_executor(state.pool, _query, state, text)
+
+        return series, await self._signals.ask(signals, query)  # what fails now comes too late to harm the series
+
+    async def _measure(self, state: _State, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
+        """The series of SLOs of one source."""
         asking, found = await self._sample(state, [(one, self._subject(one)) for one in wanted])
         intervals = {key: _intervals(state.rhythms[key], samplings) for key, samplings in found.items()}
         second = await self._round(
