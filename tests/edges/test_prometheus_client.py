@@ -440,7 +440,7 @@ async def test_a_namespace_that_no_query_can_be_answered_for_harms_no_other(serv
     server.answer = answer
     sources = Sources({"default": a_source(server)}, presets.load())
     wanted = [
-        Wanted(f"ns-{n}/web", f"ns-{n}", frozenset({"web"}), "default", "http-server", spec()) for n in range(10, 40)
+        Wanted(f"ns-{n}/web", f"ns-{n}", frozenset({"web"}), "default", "http-server", spec()) for n in range(10, 20)
     ]
     asked: list[int] = []
     for _ in range(3):

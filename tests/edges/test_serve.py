@@ -189,6 +189,7 @@ def eventful(name: str = "web") -> Turn:
             cpu_throttled_ratio=Value(0.1),
             disk_read_bytes_per_second=NoTraffic(),
             network_transmit_bytes_per_second=Value(3e6),
+            signals={"db": Value(0.012)},
         ),
         plan=plan(2, 10, "MaxReplicas", proposed=12),
         change=replace(change(2, 10, ChangeResult.REFUSED), why="LostRace: somebody else changed it meanwhile"),
