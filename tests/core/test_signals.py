@@ -92,6 +92,11 @@ def test_an_absurd_number_is_missing(kind: str, number: float, expected: str) ->
     assert reason(read(value(number), age(3), kind=kind)) == expected
 
 
+def test_a_histogram_is_no_number() -> None:
+    histogram = Row({"perfslo_part": "value"}, 7.0, buckets=((0.1, 0.2, 7.0),))
+    assert reason(read(histogram, age(3))) == "NotANumber"
+
+
 def test_a_ratio_is_at_most_one_whatever_rounding_says() -> None:
     assert read(value(1.0000001), age(3), kind="CacheHitRatio") == Value(1.0, 3.0)
     assert read(value(7.0), age(3), kind="QueueLength") == Value(7.0, 3.0)

@@ -15,7 +15,7 @@ from perfslo.edges import presets
 from perfslo.edges.prometheus.source import Sources
 from perfslo.settings import NamedSignal, Source
 from tests.edges.exporter import Exporter
-from tests.edges.prometheus_process import prometheus
+from tests.edges.prometheus_process import PROMETHEUS_2, PROMETHEUS_3, prometheus
 from tests.edges.test_named_signals import seen
 from tests.edges.test_prometheus_source import PATIENCE_SECONDS, spec, wanted
 
@@ -104,8 +104,10 @@ EXPECTED: dict[str, Callable[[Signal], bool]] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def signals(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Callable[[], Any]]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[PROMETHEUS_3, PROMETHEUS_2])
+async def signals(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Callable[[], Any]]:
     job = {"job_name": "all", "honor_labels": True, "metrics_path": "/all"}
     named = {
         name: NamedSignal.model_validate({**its, "staleAfterSeconds": STALE_AFTER_SECONDS})
@@ -113,7 +115,7 @@ async def signals(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cal
     }
     with Exporter({"/all": _page}) as exporter:
         jobs = [{**job, "static_configs": [{"targets": [exporter.address]}]}]
-        with prometheus(tmp_path_factory.mktemp("prometheus"), jobs) as address:
+        with prometheus(tmp_path_factory.mktemp("prometheus"), jobs, program=request.param) as address:
             sources = Sources({"default": Source(address=address)}, presets.load(), named=named)
             its = spec({"signals": [{"name": name, "kind": one["kind"], "ref": name} for name, one in QUERIES.items()]})
 

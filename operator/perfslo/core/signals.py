@@ -138,7 +138,7 @@ class Readings:
         for row in rows:
             key = tuple(row.labels.get(label, "") for label in _LABELS[definition.per])
             if row.labels.get(_PART) == _VALUE:
-                self._values.setdefault(key, []).append(row.value)
+                self._values.setdefault(key, []).append(math.inf if row.buckets else row.value)
             else:  # the oldest of several: a ratio is as old as the older of its terms
                 self._ages[key] = max(-row.value, self._ages.get(key, -math.inf))
 
@@ -193,7 +193,7 @@ def _judged(kind: SignalKind, value: float, age_seconds: float) -> Signal:
     if math.isnan(value) and measure.of_events:
         return NoTraffic(age_seconds)
     if not math.isfinite(value):
-        return Missing("NotANumber", "its query answers NaN or infinity: look at what is exposed")
+        return Missing("NotANumber", "its query answers NaN, infinity or a histogram: look at what is exposed")
     if value < 0:
         return Missing("OutOfRange", f"its query answers {value:g}, which is below zero: look at what is exposed")
     if measure.is_ratio and value > 1 + ROUNDING:
