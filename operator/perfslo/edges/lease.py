@@ -9,7 +9,8 @@ into the record:
 
 A renewal is seen after it was committed, and committed after it was asked for: so the holder has stopped before anyone
 takes over, however long requests hang or processes are frozen, while clocks run at rates less than
-`duration / renew_deadline` apart.
+`duration / renew_deadline` apart. A record that is deleted by hand takes its promise along: who has not seen it waits
+for the one seen before.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Candidate:
         ours = self.holder == self._identity
         return LeaseSpec(
             holder_identity=self._identity,
-            lease_duration_seconds=math.ceil(self._timing.duration_seconds),
+            lease_duration_seconds=math.ceil(self._promising(now)),
             acquire_time=seen.acquire_time if ours else stamp,
             renew_time=stamp,
             lease_transitions=(seen.lease_transitions or 0) + (0 if ours or not self._seen else 1),
@@ -143,6 +144,12 @@ class Candidate:
         """What the holder itself wrote, which may differ from our own settings."""
         written = self._seen.spec.lease_duration_seconds if self._seen else None
         return written or self._timing.duration_seconds
+
+    def _promising(self, now: float) -> float:
+        """What to write into the record: who finds it must wait for the holder that it was seized from, too."""
+        seizing = self._seize and self._renewed_at is None and self.holder != self._identity
+        own = self._timing.duration_seconds
+        return max(own, self._promised_seconds) if seizing or now < self._clear_at else own
 
     def _is_free(self, now: float) -> bool:
         if self._seen is None or self._seize or self.holder == self._identity:
