@@ -278,7 +278,7 @@ def test_an_objectives_matchers_make_a_histogram_of_their_own() -> None:
     health_matcher, route_matcher = Matcher("http_route", "!=", "/healthz"), Matcher("http_route", "=", "/cart")
     assert asks["latency/p95"].query.matchers == (health_matcher,)
     assert asks["latency/cart"].query.matchers == (health_matcher, route_matcher), "united, each once"
-    assert asks["completions"].query.matchers == asks["in-flight"].query.matchers == (health_matcher,)
+    assert asks["completions"].query.matchers == parts(asks["now"])["in-flight"].matchers == (health_matcher,)
     assert parts(asks["compute"])["cpu"].matchers == (Matcher("container", "!=", ""),), "the kubelet knows no routes"
 
 
@@ -394,8 +394,9 @@ def test_native_histograms_are_looked_for_and_then_asked_for() -> None:
     assert (looked_for.metric, looked_for.native) == ("http", "")
     native = replace(one, native=True)
     for name, ask in asked(native).items():
-        counted = name in ("sampling", "completions", "requests", "latency/p95")
-        assert {query.native for query in parts(ask).values()} == ({"http"} if counted else {""}), name
+        for part, query in parts(ask).items():
+            counted = name in ("sampling", "completions", "requests", "latency/p95") or part == "pods"
+            assert query.native == ("http" if counted else ""), (name, part)
     assert len(asked(native)) == len(asked(one))
     assert "native" not in parts(sampling_asks(native)["sampling"])
 

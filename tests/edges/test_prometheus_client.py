@@ -340,7 +340,7 @@ async def test_a_source_that_fails_in_the_second_round_is_unwell_too(server: Fau
     age = ({"namespace": "shop", "workload": "web", "part": "age"}, "-1")
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        respond(200, vector(age))(handler) if "timestamp" in handler.path else respond(502, b"")(handler)
+        respond(200, vector(age))(handler) if "%22age%22" in handler.path else respond(502, b"")(handler)
 
     server.answer = answer
     sources = Sources({"default": a_source(server)}, presets.load())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
-from perfslo.core import capacity, objectives, signals, text
+from perfslo.core import capacity, objectives, proof, signals, text
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
     Bottleneck,
@@ -178,7 +178,8 @@ def _evidence(spec: PerformanceSLOSpec, memory: Memory, observation: Observation
     if isinstance(observation.cpu_throttled_ratio, Value):
         out.append(Evidence("cpu throttled", f"{text.percent(observation.cpu_throttled_ratio.value)} of periods"))
     out += signals.evidence(spec, observation)
-    out.append(Evidence("pods", _pods(pods)))
+    hidden = proof.unseen(observation)
+    out.append(Evidence("pods", _pods(pods) + (f", {hidden} without series" if hidden else "")))
     return tuple(out)
 
 

@@ -88,6 +88,8 @@ class Series:
     """By latency objective: increases over the window, by `le`."""
     scale_to_seconds: float = 1.0
     """What a bucket's edge is multiplied by."""
+    pods: Answer = ()
+    """How many pods have fresh series; none where the series are a proxy's."""
     completions: Answer = ()
     """Increase of the request counter over the short window."""
     requests: Answer = ()
@@ -149,6 +151,7 @@ def observe(
             for objective in spec.latency_objectives
         },
         completions_per_second=requests.happened(series.completions, scale.short_window_seconds),
+        pods_seen=requests.value(series.pods),
         in_flight=requests.value(series.in_flight),
         error_ratio=requests.failed_ratio(series.requests) if series.tells_failed else NOT_MEASURED,
         requests_counted=requests.value(series.requests),

@@ -125,6 +125,8 @@ class Observation:
     """How many completed in that window."""
     own_requests: Mapping[str, Requests] = field(default_factory=dict)
     """By name, of the objectives that have matchers of their own: the requests that these choose."""
+    pods_seen: Signal = Missing("NotMeasured")
+    """Pods that requests are counted of. Missing where proxies count them."""
     cpu_cores: Signal = Missing("NotMeasured")
     cpu_throttled_ratio: Signal = Missing("NotMeasured")
     """Throttled share of CFS periods, 0..1."""

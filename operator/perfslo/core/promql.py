@@ -12,6 +12,7 @@ Series of proxies say in other words whose they are: see identity.py.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -130,6 +131,10 @@ class Identity(Protocol):
     def rows(self) -> tuple[str, ...]:
         """Labels that rows are told apart by."""
 
+    @property
+    def pod_label(self) -> str:
+        """Label that tells apart the pods that tell of it."""
+
     def where(self, namespaces: Sequence[str]) -> tuple[Matcher, ...]:
         """Matchers for the series of these namespaces, or of every namespace when there are none."""
 
@@ -219,7 +224,9 @@ class Query:
     over: Over = Over.NOW
     window_seconds: float = 0.0
     offset_seconds: float = 0.0
-    aggregate: Literal["sum", "max"] = "sum"
+    aggregate: Literal["sum", "max", "pods"] = "sum"
+    """`pods` counts those with a value above `least`, however many series each has."""
+    least: float = -math.inf
     keep: tuple[str, ...] = ()
     """Further labels that rows are told apart by."""
     native: str = ""
@@ -247,7 +254,10 @@ class Query:
         if self.mark:
             inner = self.mark.on(inner)
             labels.append(self.mark.name)
-        return f"{self.aggregate} by ({', '.join(labels)}) ({inner})"
+        by = ", ".join(labels)
+        if self.aggregate == "pods":
+            return f"count by ({by}) (max by ({by}, {self.identity.pod_label}) ({inner}) > {self.least:g})"
+        return f"{self.aggregate} by ({by}) ({inner})"
 
     def _pods(self, namespaces: Sequence[str]) -> str:
         """The series, each pod's once, with whose they are."""
@@ -263,7 +273,7 @@ class Query:
         return self._once(named(f"{native} or {classic}"))
 
     def _once(self, series: str) -> str:
-        return series if self.aggregate == "max" else _without_copies("max", series)  # copies leave a maximum alone
+        return _without_copies("max", series) if self.aggregate == "sum" else series  # copies change no maximum
 
     def _values(self, metric: str, namespaces: Sequence[str]) -> str:
         matchers = (*self.matchers, *self.identity.where(namespaces))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
 from perfslo.core import capacity, objectives, text
 from perfslo.core.memory import Memory
-from perfslo.core.model import Histogram, Observation
+from perfslo.core.model import Histogram, Observation, Value
 
 IDLE_CONCURRENCY = 0.25
 """Requests that a pod works on at a time, on average: a quarter of one worker queues next to nothing."""
@@ -21,7 +21,8 @@ BLIND_STEP = 3
 def fewest(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: float) -> int:
     """The smallest number of pods, at least 1, that is proven to carry `load`; the present number when none is."""
     desired = observation.replicas.desired
-    known = max((_fewest(memory, observation, o, load) for o in spec.latency_objectives), default=desired)
+    whole = load * _unseen_factor(observation)
+    known = max((_fewest(memory, observation, o, whole) for o in spec.latency_objectives), default=desired)
     if known >= desired > 1 and sufficient(spec, memory, observation, load, desired - 1):
         return desired - 1
     return min(known, desired)
@@ -31,13 +32,25 @@ def sufficient(
     spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: float, pods: int
 ) -> str | None:
     """Why `pods` surely carry `load` for every latency objective; None when they may not."""
-    reason = ""
+    reason, load = "", load * _unseen_factor(observation)
     for objective in spec.latency_objectives:
         why = _sufficient(memory, observation, objective, load, pods)
         if why is None:
             return None
         reason = reason or why
     return reason
+
+
+def unseen(observation: Observation) -> int:
+    """Ready pods that no requests are counted of: they may be idle, or not be scraped."""
+    seen = observation.pods_seen
+    return max(0, observation.replicas.ready - round(seen.value)) if isinstance(seen, Value) else 0
+
+
+def _unseen_factor(observation: Observation) -> float:
+    """What the load is more than was counted, if pods that are not seen are as busy as the others."""
+    ready, hidden = observation.replicas.ready, unseen(observation)
+    return ready / (ready - hidden) if hidden < ready else 1.0
 
 
 def _sufficient(memory: Memory, observation: Observation, objective: Objective, load: float, pods: int) -> str | None:

@@ -34,7 +34,8 @@ REMEMBERED = 1024
 """Different subjects whose queries are not built anew each cycle; thousands of SLOs commonly have a few."""
 
 _SAMPLING, _RESOURCE_SAMPLING = "sampling", "resource-sampling"
-_COMPLETIONS, _REQUESTS, _IN_FLIGHT = "completions", "requests", "in-flight"
+_COMPLETIONS, _REQUESTS, _NOW = "completions", "requests", "now"
+_IN_FLIGHT, _PODS = "in-flight", "pods"
 _COMPUTE, _IO = "compute", "io"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
 _READ, _WRITTEN, _RECEIVED, _SENT = "disk-read", "disk-written", "network-received", "network-sent"
@@ -136,8 +137,14 @@ def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_s
             counted = replace(requests, metric=preset.failed.metric, native="")
         asks[_COMPLETIONS] = _increase(requests, scale.short_window_seconds)
         asks[_REQUESTS] = _increase(counted, scale.window_seconds, mark=mark)
+        now = []
+        if isinstance(preset.identity, Pods):
+            pods = replace(requests, over=Over.AGE, aggregate="pods", least=-scale.stale_after_seconds)
+            now.append((_PODS, pods))
         if preset.in_flight:
-            asks[_IN_FLIGHT] = replace(requests, metric=preset.in_flight, native="")
+            now.append((_IN_FLIGHT, replace(requests, metric=preset.in_flight, native="")))
+        if now:
+            asks[_NOW] = Together(tuple(now))
         for name, own in subject.objectives:
             asks[_own(_LATENCY, name)] = _increase(_buckets(subject, own), scale.window_seconds)
         for name, own in subject.failures:
@@ -210,13 +217,14 @@ def series(
             for name, rows in _by_objective(answers, _LATENCY).items()
         },
         scale_to_seconds=preset.scale_to_seconds,
+        pods=_part(answers, _NOW, _PODS),
         completions=answers.get(_COMPLETIONS, ()),
         requests=answers.get(_REQUESTS, ()),
         own_completions=_by_objective(answers, _COMPLETIONS),
         own_requests=_by_objective(answers, _REQUESTS),
         own_in_flight=_by_objective(answers, _IN_FLIGHT),
         tells_failed=preset.failed is not None,
-        in_flight=answers.get(_IN_FLIGHT, ()),
+        in_flight=_part(answers, _NOW, _IN_FLIGHT),
         resource_sampling=resources,
         resource_scrape_seconds=resource_every,
         resource_window_seconds=resource_window_seconds(resource_every),

@@ -68,6 +68,10 @@ def skewed(seconds: float) -> Past:
     return changed(STALE_BEFORE, lambda sample: replace(sample, skew=seconds), steady(end=WATCHED_UNTIL))
 
 
+def one_pod_ends(sample: Sample) -> Sample | None:
+    return None if sample.pod == PODS[0] else sample
+
+
 def gap(sample: Sample) -> Sample | None:
     return None if sample.at < DUE + 60 else sample
 
@@ -121,7 +125,7 @@ async def played(address: str, origin: float) -> Sequence[Mapping[str, Seen]]:
             settings[name] = stack.enter_context(proxied(address, partial(shifted, seconds)))
         sources = Sources({name: Source(address=proxy.address) for name, proxy in settings.items()}, presets.load())
         play = Play(sources, clock)
-        for name in ("well", *(name for name, _ in WORKLOADS.values())):
+        for name in ("well", "hidden", *(name for name, _ in WORKLOADS.values())):
             play.add(name, promise(name if name in JUMPS else "default"), 4)
         cycles = []
         while clock.now < origin + WATCHED_UNTIL:
@@ -136,7 +140,8 @@ async def played(address: str, origin: float) -> Sequence[Mapping[str, Seen]]:
 
 @pytest.fixture(scope="module")
 def cycles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Mapping[str, Seen]]]:
-    pasts = {"well": steady(), **dict(WORKLOADS.values())}
+    hidden = changed(STALE_BEFORE, one_pod_ends)
+    pasts = {"well": steady(), "hidden": hidden, **dict(WORKLOADS.values())}
     with remembered(tmp_path_factory.mktemp("prometheus"), pasts) as (address, origin):
         yield asyncio.run(played(address, origin))
 
@@ -166,3 +171,15 @@ def test_a_fault_of_the_series_holds_what_was_due(cycles: Sequence[Mapping[str, 
     assert expected.sentence in due.sentence
     assert due.sentence.startswith("hold: ")
     assert all(one.condition("SLOMet")[0] != "False" for one in seen), "no fault is taken for a breach"
+
+
+def test_a_pod_that_is_not_scraped_any_more_is_missed(cycles: Sequence[Mapping[str, Seen]]) -> None:
+    before, due = (cycles[number]["hidden"].turn for number in (AT_DUE - 4, AT_DUE))
+    assert before.observation
+    assert isinstance(before.observation.pods_seen, Value)
+    assert before.observation.pods_seen.value == 4
+    assert due.observation
+    assert isinstance(due.observation.pods_seen, Value)
+    assert due.observation.pods_seen.value == 3
+    assert due.diagnosis
+    assert any("1 without series" in evidence.text for evidence in due.diagnosis.evidence)

@@ -81,7 +81,10 @@ def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     if keep.replicas < desired:
         why = proof.sufficient(spec, memory, observation, load.peak, keep.replicas) or f"load {text.rate(load.peak)}/s"
         return Proposal(keep.replicas, why, numbers)
-    return Proposal(desired, _resting(spec, memory, observation, diagnosis, load, most), numbers)
+    why = _resting(spec, memory, observation, diagnosis, load, most)
+    if hidden := proof.unseen(observation):
+        why += f"; {hidden} of {observation.replicas.ready} pods have no series, and may be as busy as the others"
+    return Proposal(desired, why, numbers)
 
 
 def _resting(
