@@ -53,6 +53,13 @@ class Exchange:
 Fault = Callable[[Exchange], None]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Connections that end anyhow are what this is for."""
+
+
 class Proxy:
     def __init__(self, upstream: str, at: Callable[[], float] | None = None) -> None:
         self.upstream = upstream
@@ -93,8 +100,7 @@ class Proxy:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

@@ -125,7 +125,7 @@ async def played(address: str, origin: float) -> Sequence[Mapping[str, Seen]]:
             settings[name] = stack.enter_context(proxied(address, partial(shifted, seconds)))
         sources = Sources({name: Source(address=proxy.address) for name, proxy in settings.items()}, presets.load())
         play = Play(sources, clock)
-        for name in ("well", "hidden", *(name for name, _ in WORKLOADS.values())):
+        for name in ("well", "hidden", "idle", *(name for name, _ in WORKLOADS.values())):
             play.add(name, promise(name if name in JUMPS else "default"), 4)
         cycles = []
         while clock.now < origin + WATCHED_UNTIL:
@@ -141,7 +141,8 @@ async def played(address: str, origin: float) -> Sequence[Mapping[str, Seen]]:
 @pytest.fixture(scope="module")
 def cycles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Mapping[str, Seen]]]:
     hidden = changed(STALE_BEFORE, one_pod_ends)
-    pasts = {"well": steady(), "hidden": hidden, **dict(WORKLOADS.values())}
+    idle = changed(BEGIN - 120, lambda sample: replace(sample, count=1e4))
+    pasts = {"well": steady(), "hidden": hidden, "idle": idle, **dict(WORKLOADS.values())}
     with remembered(tmp_path_factory.mktemp("prometheus"), pasts) as (address, origin):
         yield asyncio.run(played(address, origin))
 
@@ -171,6 +172,14 @@ def test_a_fault_of_the_series_holds_what_was_due(cycles: Sequence[Mapping[str, 
     assert expected.sentence in due.sentence
     assert due.sentence.startswith("hold: ")
     assert all(one.condition("SLOMet")[0] != "False" for one in seen), "no fault is taken for a breach"
+
+
+def test_no_traffic_is_a_known_zero_and_no_fault(cycles: Sequence[Mapping[str, Seen]]) -> None:
+    for cycle in cycles[: AT_DUE + 1]:
+        assert named(cycle["idle"].latency) == named(cycle["idle"].load) == "NoTraffic"
+        assert cycle["idle"].condition("MetricsAvailable")[:2] == ("True", "MetricsFound")
+    assert cycles[AT_DUE]["idle"].status.summary.state == "NoTraffic"
+    assert [cycle["idle"].moved for cycle in cycles[: AT_DUE + 1]] == [0] * AT_DUE + [-1]
 
 
 def test_a_pod_that_is_not_scraped_any_more_is_missed(cycles: Sequence[Mapping[str, Seen]]) -> None:
