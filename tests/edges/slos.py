@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core.model import JSON
@@ -29,5 +30,5 @@ def slo(
         resource_version=1,
         spec=None if problem else spec or turns.spec(),
         problem=problem,
-        status_json=json.dumps(status or {}).encode(),
+        status_packed=zlib.compress(json.dumps(status or {}).encode()),
     )

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal, Protocol
 
 MAX_QUERY_CHARACTERS = 4000
@@ -34,6 +35,9 @@ SCRAPE_LABELS = (
 )  # fmt: skip
 """Labels that say who scraped a pod and how. Series that differ in these only are copies of one another."""
 
+REMEMBERED_PODS = 1 << 16
+"""Names that are not taken apart anew each cycle."""
+
 _SAFE = "[bcdfghjklmnpqrstvwxz2456789]"  # Kubernetes' alphabet for generated names: no vowels, nothing to mistake
 _POD = rf"([a-z0-9.-]+)-{_SAFE}{{6,10}}-{_SAFE}{{5}}|([a-z0-9.-]+)-[0-9]+|(?s:(.*))"
 _WORKLOAD = "${1}${2}${3}"  # one alternative matches; the groups of the others are empty
@@ -42,6 +46,7 @@ _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _OPERATORS = ("=", "!=", "=~", "!~")
 
 
+@lru_cache(REMEMBERED_PODS)
 def workload_of_pod(pod_name: str) -> str:
     """The name that queries give to a pod's workload: `web` for `web-5d4f8c7b9c-x2k4j` and for `web-0`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ _TELLING = {
 
 @dataclass(slots=True)
 class _Page:
-    """What is known to be written about one SLO, and what should be; as text, for most are seldom looked at."""
+    """What is known to be written about one SLO, and what should be; packed, for most are seldom looked at."""
 
     uid: str
     status: bytes
@@ -101,7 +102,7 @@ class Scribe:
     def _page(self, key: str, slo: SLO) -> _Page:
         page = self._pages.get(key)
         if page is None or page.uid != slo.uid:
-            status = _text(_dump(read_status(slo.status)))
+            status = _packed(_dump(read_status(slo.status)))
             page = self._pages[key] = _Page(slo.uid, status, status)
         return page
 
@@ -111,8 +112,8 @@ class Scribe:
         after = _status(slo, turn, before, now)
         if turn and (event := _decision_event(slo, turn, before, after)):
             await emit(self._writer, self._instance, event)
-        written, status = json.loads(page.written), _dump(after)
-        page.status, page.gist, page.reported_at = _text(status), gist(turn) if turn else None, now
+        written, status = _unpacked(page.written), _dump(after)
+        page.status, page.gist, page.reported_at = _packed(status), gist(turn) if turn else None, now
         page.is_news = _differs(written, status, now - page.written_at)
         page.is_urgent = _essence(written) != _essence(status)
 
@@ -120,7 +121,7 @@ class Scribe:
         if turn and page.reported_at != now:
             await self._report(page, slo, turn, now)
         try:
-            await apply_status(self._writer, slo, json.loads(page.status))
+            await apply_status(self._writer, slo, _unpacked(page.status))
         except ApiError as error:
             log.warning("status not written", namespace=slo.namespace, name=slo.name, reason=error.reason)
             return False
@@ -144,8 +145,8 @@ def read_status(status: Mapping[str, object]) -> PerformanceSLOStatus:
         return PerformanceSLOStatus()
 
 
-def _status_in(text: bytes) -> PerformanceSLOStatus:
-    return read_status(json.loads(text))
+def _status_in(packed: bytes) -> PerformanceSLOStatus:
+    return read_status(_unpacked(packed))
 
 
 def _dump(status: PerformanceSLOStatus) -> JSON:
@@ -153,8 +154,13 @@ def _dump(status: PerformanceSLOStatus) -> JSON:
     return dumped
 
 
-def _text(status: JSON) -> bytes:
-    return json.dumps(status, separators=(",", ":")).encode()
+def _packed(status: JSON) -> bytes:
+    return zlib.compress(json.dumps(status, separators=(",", ":")).encode(), 1)
+
+
+def _unpacked(packed: bytes) -> JSON:
+    status: JSON = json.loads(zlib.decompress(packed))
+    return status
 
 
 def _differs(written: JSON, status: JSON, age_seconds: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -43,8 +44,8 @@ class SLO:
     spec: PerformanceSLOSpec | None
     """None when it does not fit our models; `problem` says why."""
     problem: str
-    status_json: bytes
-    """Text, because ten thousand statuses as dictionaries would be most of the process's memory."""
+    status_packed: bytes
+    """Because ten thousand statuses as dictionaries would be most of the process's memory."""
 
     @property
     def key(self) -> str:
@@ -52,7 +53,7 @@ class SLO:
 
     @property
     def status(self) -> JSON:
-        status: JSON = json.loads(self.status_json)
+        status: JSON = json.loads(zlib.decompress(self.status_packed))
         return status
 
 
@@ -167,9 +168,12 @@ class Registry:
 def _parse(item: JSON, known: SLO | None) -> SLO:
     """Most events are our own status writes: what is known of the same generation is not parsed again."""
     metadata = item["metadata"]
-    version, status = int(metadata["resourceVersion"]), json.dumps(item.get("status", {})).encode()
+    version = int(metadata["resourceVersion"])
+    if known and known.resource_version == version:
+        return known
+    status = zlib.compress(json.dumps(item.get("status", {})).encode(), 1)
     if known and known.generation == metadata["generation"]:
-        return replace(known, resource_version=version, status_json=status)
+        return replace(known, resource_version=version, status_packed=status)
     spec, problem = _spec(item.get("spec", {}))
     return SLO(
         namespace=metadata["namespace"],
@@ -180,7 +184,7 @@ def _parse(item: JSON, known: SLO | None) -> SLO:
         resource_version=version,
         spec=spec,
         problem=problem,
-        status_json=status,
+        status_packed=status,
     )
 
 
