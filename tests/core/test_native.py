@@ -82,6 +82,13 @@ def test_a_duration_that_is_no_number_counts_as_slow() -> None:
         assert share.value == share.edge_high == pytest.approx(0.2)
 
 
+def test_rounding_is_no_request() -> None:
+    of = histogram(50.22, [(0.02, 0.021, 45.198), (0.3, 0.32, 5.0219999999)])
+    assert isinstance(of, Histogram)
+    assert of.counts[-1] == of.counts[-2]
+    assert bracket(of, 9.0) == (9.0, 9.0)
+
+
 def test_nothing_happened() -> None:
     of = histogram(0, [])
     assert isinstance(of, Histogram)

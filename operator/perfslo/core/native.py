@@ -20,6 +20,7 @@ from perfslo.core.quantile import share_over
 Bucket = tuple[float, float, float]
 """Lower edge, upper edge, and the requests between them (not cumulative)."""
 _SAME = 1 + 1e-9
+"""Increases are extrapolated, so edges and counts that are meant to be equal differ in their last digits."""
 
 
 def histogram(
@@ -44,7 +45,8 @@ def histogram(
     if not bounds or math.isfinite(bounds[-1]):
         bounds.append(math.inf)
         cumulative.append(below)
-    cumulative[-1] = max(count, below)
+    if count > below * _SAME:  # else the difference is rounding
+        cumulative[-1] = count
     if len(bounds) == 1 and cumulative[-1] > 0:
         return Missing("BucketsMissing", "the native histogram has no edge above 0 but +Inf")
     return Histogram(tuple(bounds), tuple(cumulative), age_seconds, native=True)

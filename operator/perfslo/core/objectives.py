@@ -236,5 +236,8 @@ def _interpolation(reading: Histogram, threshold_seconds: float) -> str:
     low, high = quantile.bracket(reading, threshold_seconds)
     if low < high and (low == 0.0 or high / low > WIDE_BUCKET):
         width = f"{text.seconds(low)} to {text.seconds(high)}" if math.isfinite(high) else f"over {text.seconds(low)}"
-        return f"interpolated within a wide bucket ({width}): raise the native histogram's resolution"
+        return (
+            f"interpolated within a wide bucket ({width}): raise the native histogram's resolution, or add a bucket at "
+            f"{threshold_seconds:g} s where its buckets are custom ones"
+        )
     return ""
