@@ -62,3 +62,13 @@ def test_no_common_bucket_is_no_histogram() -> None:
     problem = buckets.complete(rows(100, 100, 100, 200), rows(8, 8, 8, 16))
     assert isinstance(problem, Missing)
     assert problem.reason == "BucketsChanged"
+
+
+def test_native_histograms_beside_buckets_are_whole() -> None:
+    native = Row({}, 9.0, ((0.3, 0.33, 9.0),))
+    assert not buckets.look_broken((native,), 1.0, 0.2, 0.05), "there are no buckets to check"
+    slow = rows(10.0, 10.0, 50.0, 100.0)
+    assert buckets.look_broken((*slow, native), 1.0, 0.2, 0.05)
+    of_native = Row({}, 4.0)
+    assert buckets.complete((*slow, native), (*rows(4.0, 4.0, 4.0, 4.0), of_native)) == (*slow, native)
+    assert isinstance(buckets.complete((*slow, native), (*rows(3.0, 3.0, 3.0, 4.0), of_native)), Missing)

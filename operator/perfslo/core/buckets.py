@@ -19,6 +19,7 @@ _CHANGED = Missing("BucketsChanged", "no bucket but +Inf is in every pod and in 
 
 def look_broken(rows: Sequence[Row], scale_to_seconds: float, threshold_seconds: float, allowed_ratio: float) -> bool:
     """Whether more requests than allowed seem slower than the threshold."""
+    rows = [row for row in rows if row.buckets is None]  # a native histogram is there as a whole, or not at all
     counts = _by_bound(rows)
     edge = max((bound for bound in counts if bound * scale_to_seconds <= threshold_seconds), default=None)
     total = counts.get(math.inf, 0.0)
@@ -33,14 +34,16 @@ def complete(rows: Sequence[Row], samples: Sequence[Row]) -> tuple[Row, ...] | M
     """The rows of buckets that have as many `samples` in the window as +Inf, or why there are none besides it."""
     counts = _by_bound(samples)
     whole = {bound for bound, count in counts.items() if count >= counts.get(math.inf, 0.0)}
-    return tuple(row for row in rows if _bound(row) in whole) if len(whole) > 1 else _CHANGED
+    if len(whole) < 2:
+        return _CHANGED
+    return tuple(row for row in rows if row.buckets is not None or _bound(row) in whole)
 
 
 def _by_bound(rows: Iterable[Row]) -> Mapping[float, float]:
     counts: dict[float, float] = {}
     for row in rows:
-        bound = _bound(row)
-        counts[bound] = counts.get(bound, 0.0) + row.value
+        if not math.isnan(bound := _bound(row)):
+            counts[bound] = counts.get(bound, 0.0) + row.value
     return counts
 
 
