@@ -92,6 +92,8 @@ class Source(_Frozen):
     matchers: tuple[Matcher, ...] = ()
     namespaces: tuple[str, ...] = ()
     """Who may use it; empty means every watched namespace."""
+    tenant_label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] = "namespace"
+    """Carries the namespace in series that SLOs name or query themselves: they see their own only."""
     timeout_seconds: float = 5.0
     """A third of the default cycle: a slow source must not eat the time in which to hold safely."""
     max_response_bytes: int = 32 * 1024 * 1024
@@ -214,6 +216,18 @@ class Settings(_Frozen):
         return next((k for k in self.scale_kinds if (k.group, k.kind) == (group, kind)), None)
 
 
+class _Loader(yaml.SafeLoader):
+    """A lone `=` is a string, as it is for whoever wrote `op: =`, Helm among them."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: "=")
+
+
+def read_yaml(text: str) -> object:
+    """What the text says. Raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)  # noqa: S506 - it is a safe loader
+
+
 def load(path: Path) -> Settings:
     """Read and check the settings file.
 
@@ -221,7 +235,7 @@ def load(path: Path) -> Settings:
         ConfigurationError: the file cannot be read or does not fit; the message names the field.
     """
     try:
-        return Settings.model_validate(yaml.safe_load(path.read_text()) or {})
+        return Settings.model_validate(read_yaml(path.read_text()) or {})
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot read settings from {path}: {error}") from error
     except ValidationError as error:

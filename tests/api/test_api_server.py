@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import BudgetStatus, Condition, PerformanceSLO, PerformanceSLOStatus, Summary
-from tests.api.manifests import BASE, EXAMPLES, merged, table, text
+from tests.api.manifests import BASE, EXAMPLES, WHOLE, merged, table, text
 from tests.conftest import CRDS, Cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("crds")]
@@ -108,7 +108,7 @@ JUNK: tuple[Any, ...] = (None, "", "1.5", 0, 1, 10**7, 1.5, True, [], {}, "x" * 
 def with_junk() -> Iterator[dict[str, Any]]:
     """The examples with every field of their specs replaced by, one after another, everything in JUNK."""
     for example in EXAMPLES:
-        if example.name in {"full.yaml", "httproute.yaml"}:
+        if example.name in WHOLE:
             manifest = yaml.safe_load(example.read_text())
             for path in paths(manifest["spec"]):
                 yield from (replaced(manifest, ("spec", *path), junk) for junk in JUNK)

@@ -67,6 +67,26 @@ def test_examples_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert not said.err
 
 
+def test_a_query_is_read_as_the_operator_will(validate: Validation) -> None:
+    written = (
+        HEAD
+        + SPEC
+        + """  metrics:
+    preset: custom
+    custom:
+      queries:
+        buckets: increase(x_bucket[$window])
+        requests: rate(x_count[$windows])
+"""
+    )
+    code, said = validate.of(written)
+    assert code == 1
+    line, *_ = said.splitlines()[0].split(": ")
+    assert written.splitlines()[int(line) - 1].strip() == "requests: rate(x_count[$windows])"
+    assert "spec.metrics.custom.queries.requests: not PromQL" in said
+    assert "write [$window]" in said
+
+
 def test_the_line_is_that_of_the_field(validate: Validation) -> None:
     written = HEAD + SPEC.replace("percentile: 95", "percentile: 100").replace("maxReplicas: 20", "minReplicas: x")
     assert validate.of(written)[1].splitlines() == [

@@ -23,9 +23,13 @@ NAMESPACES = ("bank", "shop-eu")
 def asked(preset: Preset) -> Mapping[str, str]:
     """What the preset's own series are asked for, two SLOs' namespaces together, scraped every 15 s."""
     wanted = Wanted("shop-eu/web", "shop-eu", frozenset({"web"}), "default", "any", spec())
-    subject = queries.subject(wanted, preset)
-    asks = {**queries.sampling_asks(subject), **queries.value_asks(subject, 15.0, None)}
-    return {name: texts(ask.query, NAMESPACES)[0] for name, ask in asks.items() if name != "resource-sampling"}
+    asks = dict(queries.look_asks(wanted, preset.variants)) if len(preset.variants) > 1 else {}
+    for number, variant in enumerate(preset.variants):
+        subject = queries.subject(wanted, variant)
+        of_variant = {**queries.sampling_asks(subject), **queries.value_asks(subject, 15.0, None)}
+        del of_variant["resource-sampling"]
+        asks |= {f"{name} ({number})" if number else name: ask for name, ask in of_variant.items()}
+    return {name: texts(ask.query, NAMESPACES)[0] for name, ask in asks.items()}
 
 
 def rendered(preset: Preset) -> str:

@@ -167,7 +167,7 @@ def test_each_reason_for_missing_metrics_says_what_to_do() -> None:
     named = {name for text in sources for name in re.findall(r'\bMissing\(\s*"(\w+)"', text)}
     named |= {name for text in sources for name in re.findall(r'reason = "((?:Prometheus(?!Error)|Query)\w+)"', text)}
     assert {"SeriesMissing", "PrometheusUnwell", "QueryRejected"} <= named
-    said_by_the_message = {"SourceNotDefined", "SourceNotAllowed", "PresetNotDefined"}
+    said_by_the_message = {"SourceNotDefined", "SourceNotAllowed", "PresetNotDefined", "QueryInvalid"}
     assert named - said_by_the_message == {*SOURCE_FIXES}
 
 

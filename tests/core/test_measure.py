@@ -14,8 +14,9 @@ from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted, missing, o
 from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Requests, Signal, Stale, Value
 from perfslo.core.preset import Failed, Preset
 from perfslo.core.promql import Matcher, Query, Together
-from perfslo.core.queries import Ask, Subject, Table, sampling_asks, value_asks
+from perfslo.core.queries import Ask, Subject, sampling_asks, value_asks
 from perfslo.core.scrape import Sampling
+from perfslo.core.table import Table
 
 FRESH = Sampling(age_seconds=7.0, counts=(1.0, 4.0, 20.0), existed_before=True)
 REPLICAS = Replicas(desired=2, ready=2)
@@ -341,7 +342,10 @@ def test_objectives_with_matchers_are_judged_by_the_requests_they_choose() -> No
 
 
 def parts(ask: Ask) -> dict[str, Query]:
-    return dict(ask.query.parts) if isinstance(ask.query, Together) else {"": ask.query}
+    if isinstance(ask.query, Together):
+        return dict(ask.query.parts)
+    assert isinstance(ask.query, Query)
+    return {"": ask.query}
 
 
 def test_a_pods_network_is_counted_once_and_without_its_loopback() -> None:
@@ -438,7 +442,7 @@ def test_both_rounds_become_series() -> None:
             *rows(3.0, part="network-received"), *rows(4.0, part="network-sent"),
         ),
     }  # fmt: skip
-    series = queries.series(PRESET, (sampling, resources), 15.0, None, second)
+    series = queries.series(subject(), (sampling, resources), 15.0, None, second)
     assert series.histograms == {"p95": rows(1.0)}
     assert series.completions == rows(5.0)
     assert series.scrape_seconds == 15.0
@@ -449,6 +453,6 @@ def test_both_rounds_become_series() -> None:
         series.disk_read_bytes, series.disk_written_bytes, series.network_received_bytes, series.network_sent_bytes
     )  # fmt: skip
     assert [row.value for answer in io if isinstance(answer, tuple) for row in answer] == [1.0, 2.0, 3.0, 4.0]
-    refused = queries.series(PRESET, (sampling, resources), 15.0, None, second | {"io": Missing("QueryRejected")})
+    refused = queries.series(subject(), (sampling, resources), 15.0, None, second | {"io": Missing("QueryRejected")})
     assert refused.disk_read_bytes == refused.network_sent_bytes == Missing("QueryRejected")
     assert refused.memory_bytes == series.memory_bytes

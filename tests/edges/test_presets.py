@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from perfslo.core.promql import Matcher
 from perfslo.edges import presets
 from perfslo.errors import ConfigurationError
 
@@ -33,6 +34,11 @@ def test_an_administrators_own_are_added_and_replace(tmp_path: Path) -> None:
         ("histogram: a\nfailed: {labels: ['co-de'], regex: x}", "failed.labels.0"),
         ("histogram: a\nhistorgam: b", "historgam"),
         ("{}", "histogram"),
+        (
+            "histogram: a\nby: {pod: {}, labels: {namespaceLabel: b, nameLabels: [c]}}",
+            "by: Value error, write exactly one",
+        ),
+        ("histogram: a\nby: {joined: {labels: [b], join: '{name}', rest: ''}}", "once each"),
         ("[]", "file"),
         ("a: [", "cannot read"),
     ],
@@ -42,6 +48,11 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=r"bad\.yaml") as problem:
         presets.load(tmp_path)
     assert named in str(problem.value)
+
+
+def test_an_equals_sign_needs_no_quotes(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("histogram: a\nmatchers: [{label: b, op: =, value: c}]")
+    assert presets.load(tmp_path)["own"].fixed == (Matcher("b", "=", "c"),)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from perfslo.core.measure import Row, Wanted, observe
 from perfslo.core.model import Missing, Replicas
 from perfslo.edges import presets
 from perfslo.edges.prometheus.client import Client
-from perfslo.edges.prometheus.source import FAILED_CYCLES_TO_OPEN, MAX_IN_FLIGHT, Sources
+from perfslo.edges.prometheus.source import MAX_IN_FLIGHT, Sources
+from perfslo.edges.prometheus.state import FAILED_CYCLES_TO_OPEN
 from perfslo.errors import QueryRejected, SourceError, SourceRejected, SourceUnreachable, SourceUnwell
 from perfslo.settings import Source
 from tests.edges.test_prometheus_source import spec
@@ -340,13 +341,14 @@ async def test_a_source_that_fails_in_the_second_round_is_unwell_too(server: Fau
     age = ({"namespace": "shop", "workload": "web", "part": "age"}, "-1")
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        respond(200, vector(age))(handler) if "%22age%22" in handler.path else respond(502, b"")(handler)
+        first = any(word in handler.path for word in ("%22age%22", "__name__"))
+        respond(200, vector(age))(handler) if first else respond(502, b"")(handler)
 
     server.answer = answer
     sources = Sources({"default": a_source(server)}, presets.load())
     series = await sources.measure(WANTED)
     assert series["shop/web"].source_problem
-    assert sources.stats["default"].rows == 2
+    assert sources.stats["default"].errors.keys() == {"PrometheusUnwell"}
     await sources.close()
 
 
@@ -404,6 +406,60 @@ async def test_a_source_that_needs_longer_than_a_cycle_for_all_its_answers_is_le
     assert sources.stats["default"].errors.keys() == {"PrometheusSlow"}
     await sources.measure(wanted)
     assert sources.open_breakers == {"default"}
+    await sources.close()
+
+
+OWN = {"queries": {"buckets": "increase(own_bucket[$window])", "requests": "increase(own_count[$window])"}}
+
+
+def with_own_queries(number: int) -> Wanted:
+    its = spec({"preset": "custom", "custom": OWN, "matchers": [{"label": "a", "value": str(number)}]})
+    return Wanted(f"shop/own-{number}", "shop", frozenset({"w"}), "default", "custom", its)
+
+
+async def test_queries_that_slos_wrote_are_asked_last_and_harm_nobody_else(server: FaultServer) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        respond(502, b"")(handler) if "own_" in handler.path else respond(200, vector())(handler)
+
+    server.answer = answer
+    sources = Sources({"default": a_source(server)}, presets.load())
+    await sources.measure(WANTED)
+    server.requests.clear()
+    await sources.measure(WANTED)
+    shared = len(server.requests)
+    for _ in range(FAILED_CYCLES_TO_OPEN + 1):
+        server.requests.clear()
+        series = await sources.measure([with_own_queries(1), *WANTED])
+        assert ["own_" in path for _, path, *_ in server.requests].index(True) >= shared
+        sampling = series["shop/own-1"].sampling
+        assert isinstance(sampling, Missing)
+        assert sampling.reason == "PrometheusUnwell"
+        assert not any(one.source_problem for one in series.values())
+    assert not sources.open_breakers
+    await sources.close()
+
+
+async def test_queries_that_slos_wrote_get_what_time_is_left(server: FaultServer) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        server.stop.wait(TIMEOUT_SECONDS / 5 if "own_" in handler.path else 0)
+        respond(200, vector())(handler)
+
+    server.answer = answer
+    sources = Sources({"default": a_source(server)}, presets.load(), patience_seconds=TIMEOUT_SECONDS / 4)
+    wanted = [*WANTED, *map(with_own_queries, range(20))]
+    left_out = set()
+    for _ in range(2):
+        series = await sources.measure(wanted)
+        assert not any(one.source_problem for one in series.values())
+        slow = {
+            key
+            for key, one in series.items()
+            if isinstance(one.sampling, Missing) and one.sampling.reason == "QueryTooSlow"
+        }
+        assert slow
+        assert all(key.startswith("shop/own-") for key in slow)
+        left_out.add(frozenset(slow))
+    assert len(left_out) == 2, "not always the same"
     await sources.close()
 
 

@@ -343,7 +343,8 @@ async def test_the_number_of_queries_does_not_grow_with_slos(sources: Sources) -
     await until(sources, wanted("web"), settled)
     few = await cost([wanted("web")])
     many = await cost([wanted("web"), *(wanted(f"w{number}", namespace="shop") for number in range(200))])
-    assert many == few <= 9, "eight, and one for this promise, which is broken: are its buckets whole?"
+    assert few <= 9, "eight, and one for this promise, which is broken: are its buckets whole?"
+    assert many <= few + 1, "one looks for the names of those without series"
 
 
 async def test_the_administrators_matchers_are_on_every_selector(world: World) -> None:

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from perfslo.api.v1alpha1 import SignalKind
+from perfslo.core.promql import Matcher
 from perfslo.core.signals import Per
+from perfslo.edges import presets
 from perfslo.settings import load
 from tests.conftest import ROOT
 from tests.helm.render import CASES, CHART, GOLDEN, documents, golden, helm, rendered, template
@@ -71,6 +73,13 @@ def test_the_chart_is_without_lint() -> None:
         ("prometheus: {signals: {pg: {kind: Latency, query: x}}}", "/signals/pg/kind"),
         ("prometheus: {signals: {Pg: {kind: PoolWait, query: x}}}", "Pg"),
         ("prometheus: {signals: {pg: {kind: PoolWait, query: x, unit: ms}}}", "unit"),
+        ("presets: {Own: {histogram: x}}", "Own"),
+        ("presets: {custom: {histogram: x}}", "custom"),
+        ("presets: {own: {}}", "histogram"),
+        ("presets: {own: {histogram: a b}}", "/presets/own/histogram"),
+        ("presets: {own: {histogram: x, unit: minutes}}", "/presets/own/unit"),
+        ("presets: {own: {histogram: x, by: {pod: {}, labels: {namespaceLabel: a, nameLabels: [b]}}}}", "/by"),
+        ("presets: {own: {histogram: x, failed: {label: code, regex: x}}}", "label"),
         ("image: {repo: x}", "repo"),
         ("admissionPolicy: {enabled: maybe}", "/admissionPolicy/enabled"),
     ],
@@ -110,10 +119,41 @@ def test_the_schema_has_the_kinds_and_scopes_of_the_models() -> None:
 
 def test_what_is_rendered_are_settings_that_the_operator_takes(tmp_path: Path) -> None:
     for case in CASES:
-        (settings,) = [each["data"]["settings.yaml"] for each in rendered(case) if each["kind"] == "ConfigMap"]
+        (settings,) = [
+            each["data"]["settings.yaml"] for each in rendered(case) if "settings.yaml" in each.get("data", {})
+        ]
         file = tmp_path / "settings.yaml"
         file.write_text(settings)
         load(file)
+
+
+def test_own_presets_are_read_by_the_operator(tmp_path: Path) -> None:
+    """The mounted files, through the operator's own reader."""
+    every = rendered("own-presets")
+    settings, own = (
+        each["data"] for each in every if each["kind"] == "ConfigMap" and each["metadata"]["name"].startswith("perfslo")
+    )
+    for name, text in own.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "settings").write_text(settings["settings.yaml"])
+    assert load(tmp_path / "settings").presets_dir == Path("/etc/perfslo/presets")
+    found = presets.load(tmp_path)
+    assert found["checkout-rpc"].description == 'Says "so" in its own words'
+    assert found["nginx-ingress"].fixed == (Matcher("namespace", "=", "edge"),)
+    assert set(found) == {*presets.load(), "checkout-rpc"}
+    (deployment,) = (each["spec"]["template"]["spec"] for each in every if each["kind"] == "Deployment")
+    assert {"name": "presets", "mountPath": "/etc/perfslo/presets", "readOnly": True} in (
+        deployment["containers"][0]["volumeMounts"]
+    )
+    assert {"name": "presets", "configMap": {"name": "perfslo-presets"}} in deployment["volumes"]
+
+
+def test_the_operator_starts_anew_when_a_preset_changes() -> None:
+    def hash_with(values: str) -> str:
+        (deployment,) = (each for each in documents(values) if each["kind"] == "Deployment")
+        return str(deployment["spec"]["template"]["metadata"]["annotations"]["perfslo.io/settings-hash"])
+
+    assert hash_with("presets: {own: {histogram: a}}") != hash_with("presets: {own: {histogram: b}}")
 
 
 def test_without_levers_nothing_but_reports_and_claims_can_be_written() -> None:

@@ -32,6 +32,9 @@ releaseGraceSeconds: {{ .Values.releaseGraceSeconds }}
 logLevel: {{ .Values.logLevel }}
 levers: {{ toJson .Values.levers }}
 scaleKinds: {{ toJson .Values.scaleKinds }}
+{{- if .Values.presets }}
+presetsDir: /etc/perfslo/presets
+{{- end }}
 lease: {{ toJson (merge (dict "name" (include "perfslo.fullname" .)) .Values.lease) }}
 signals: {{ toJson .Values.prometheus.signals }}
 sources:
@@ -110,6 +113,10 @@ capabilities: {drop: [ALL]}
 {{- define "perfslo.volumes" -}}
 - name: settings
   configMap: {name: {{ include "perfslo.fullname" . }}}
+{{- if .Values.presets }}
+- name: presets
+  configMap: {name: {{ include "perfslo.fullname" . }}-presets}
+{{- end }}
 - name: tmp
   emptyDir: {sizeLimit: 16Mi}
 - name: token
@@ -130,6 +137,9 @@ capabilities: {drop: [ALL]}
 
 {{- define "perfslo.volumeMounts" -}}
 - {name: settings, mountPath: /etc/perfslo/settings, readOnly: true}
+{{- if .Values.presets }}
+- {name: presets, mountPath: /etc/perfslo/presets, readOnly: true}
+{{- end }}
 - {name: tmp, mountPath: /tmp}
 - {name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
 {{- range $name, $source := .Values.prometheus.sources }}

@@ -1,4 +1,4 @@
-"""Check manifests offline, with the rules that the API server enforces."""
+"""Check manifests offline, with the rules that the API server enforces, and queries as the operator reads them."""
 
 import argparse
 import sys
@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from perfslo.api.v1alpha1 import API_VERSION, GROUP, LeverClaim, PerformanceSLO
-from perfslo.cli._fixes import problems
+from perfslo.cli._fixes import Problem, problems
 from perfslo.cli._yaml import Document, ManifestError, documents
+from perfslo.core import custom
 
 MODELS: dict[str, type[BaseModel]] = {"PerformanceSLO": PerformanceSLO, "LeverClaim": LeverClaim}
 
@@ -73,9 +74,17 @@ def _against(model: type[BaseModel], document: Document, where: str) -> Iterator
     title = f"{where} ({model.__name__} {name})"
     spec_only = {key: value for key, value in document.data.items() if key != "status"}  # as the API server on create
     try:
-        model.model_validate(spec_only, by_alias=True, by_name=False)
+        checked = model.model_validate(spec_only, by_alias=True, by_name=False)
+        found = _beyond_the_schema(checked)
     except ValidationError as error:
-        for problem in sorted(problems(model, error.errors()), key=lambda problem: document.line(problem.path)):
-            yield Finding(document.line(problem.path), f"{title}: {problem}")
-    else:
+        found = problems(model, error.errors())
+    for problem in sorted(found, key=lambda problem: document.line(problem.path)):
+        yield Finding(document.line(problem.path), f"{title}: {problem}")
+    if not found:
         yield Finding(document.line(()), f"{title}: valid", is_error=False)
+
+
+def _beyond_the_schema(checked: BaseModel) -> list[Problem]:
+    """What the API server lets pass, and the operator then cannot use."""
+    its = checked.spec.metrics.custom if isinstance(checked, PerformanceSLO) else None
+    return [Problem(("spec", "metrics", "custom", *path), why) for path, why in (custom.problems(its) if its else ())]

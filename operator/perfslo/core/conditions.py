@@ -54,7 +54,7 @@ def _target_resolved(turn: Turn) -> Finding:
     return "True", "TargetFound", f"{turn.target.ref} is found and can be scaled"
 
 
-_CONFIGURATION = ("SourceNotDefined", "SourceNotAllowed", "PresetNotDefined")
+_CONFIGURATION = ("SourceNotDefined", "SourceNotAllowed", "PresetNotDefined", "QueryInvalid")
 """Reasons that only an administrator or a change of the spec can cure."""
 _SIGNAL_CONFIGURATION = ("SignalNotDefined", "SignalNotAllowed", "SignalKindDiffers")
 """The same of one signal, without which everything else goes on."""
@@ -77,7 +77,8 @@ SOURCE_FIXES = {
     "PrometheusRejected": "check the source's address and credentials",
     "PrometheusUnwell": "look at its log and limits",
     "PrometheusSlow": "look at its load, and give it what it needs",
-    "QueryRejected": "correct spec.metrics.matchers and those of the objectives",
+    "QueryRejected": "correct spec.metrics.matchers, those of the objectives, and spec.metrics.custom",
+    "QueryTooSlow": "make the queries of spec.metrics.custom cheaper, or write names there instead",
     "NotAsked": "see the other SLOs of this source",
     "SeriesMissing": "check that the pods are scraped, and that spec.metrics.preset names the metric they expose",
     "TooFewSamples": "wait for the next scrape",

@@ -44,21 +44,27 @@ def parse(text: str) -> promql.Expr:
         raise ValueError("not Unicode text: it holds a lone surrogate") from error
     except ValueError as error:
         raise ValueError(f"not PromQL: {error}") from error
-    _write(tree, None, MAX_DEPTH)
+    _write(tree, (), MAX_DEPTH)
     return tree
 
 
-def with_matcher(text: str, matcher: Matcher) -> str:
-    """The query with the matcher on every selector, beside those already there (all of which must hold).
+def with_matcher(text: str, *matchers: Matcher) -> str:
+    """The query with the matchers on every selector, beside those already there (all of which must hold).
 
     The result is one line of ASCII in which each selector is as the parser understood it. Raises ValueError as `parse`.
     """
-    return _write(parse(text), matcher, MAX_DEPTH)
+    return _write(parse(text), matchers, MAX_DEPTH)
 
 
 def selectors(text: str) -> tuple[Selector, ...]:
     """Every selector of the query, in the order of the text. Raises ValueError as `parse`."""
     return tuple((node.name, _matchers(node)) for node in _selectors(parse(text)))
+
+
+def selector_text(selector: Selector) -> str:
+    """A selector of its own, without range and offset."""
+    name, matchers = selector
+    return f"{metric_name(name) if name else ''}{{{','.join(map(str, matchers))}}}"
 
 
 def _selectors(node: Any) -> Iterator[promql.VectorSelector]:
@@ -80,7 +86,7 @@ def _selectors(node: Any) -> Iterator[promql.VectorSelector]:
             yield from _selectors(node.expr)
 
 
-def _write(node: Any, added: Matcher | None, depth: int) -> str:
+def _write(node: Any, added: tuple[Matcher, ...], depth: int) -> str:
     if depth == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels: write it flatter")
 
@@ -116,9 +122,8 @@ def _write(node: Any, added: Matcher | None, depth: int) -> str:
     raise ValueError(f"{type(node).__name__} is not understood here: write it in another way")
 
 
-def _selector(node: promql.VectorSelector, added: Matcher | None) -> str:
-    name = metric_name(node.name) if node.name else ""
-    return f"{name}{{{','.join(map(str, (*_matchers(node), *((added,) if added else ()))))}}}"
+def _selector(node: promql.VectorSelector, added: tuple[Matcher, ...]) -> str:
+    return selector_text((node.name, (*_matchers(node), *added)))
 
 
 def _matchers(node: promql.VectorSelector) -> tuple[Matcher, ...]:

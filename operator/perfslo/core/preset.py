@@ -126,6 +126,8 @@ class Preset(Names):
     by: By = By(pod=ByPod())
     matchers: tuple[PresetMatcher, ...] = ()
     """For every series of the preset. Those of proxies name where the proxy runs: see identity.py."""
+    alternatives: Annotated[tuple[Names, ...], Field(max_length=8)] = ()
+    """Other names, for workloads that have no series of the first one; the first that a workload has are meant."""
 
     @property
     def identity(self) -> Identity:
@@ -136,3 +138,11 @@ class Preset(Names):
     def fixed(self) -> tuple[Matcher, ...]:
         """Its matchers, as queries use them."""
         return tuple(Matcher(each.label, each.op, each.value) for each in self.matchers)
+
+    @property
+    def variants(self) -> tuple[Preset, ...]:
+        """The preset by each of its names, in order."""
+        return (
+            self.model_copy(update={"alternatives": ()}),
+            *(self.model_copy(update={**dict(names), "alternatives": ()}) for names in self.alternatives),
+        )

@@ -312,7 +312,35 @@ class Together:
         return " or ".join(label_replace(query.text(namespaces), "part", name, "", "") for name, query in self.parts)
 
 
-def texts(query: Query | Together, namespaces: Iterable[str]) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which of some metrics there are, in rows of their own (label `__name__`), by whose they are."""
+
+    metrics: tuple[str, ...]
+    matchers: tuple[Matcher, ...] = ()
+    identity: Identity = Pods()
+    rows_a_workload: int = 1
+
+    def text(self, namespaces: Sequence[str]) -> str:
+        """The query for these namespaces, or for every namespace when there are none."""
+        names = Matcher("__name__", "=~", one_of(self.metrics))
+        matchers = (names, *self.matchers, *self.identity.where(namespaces))
+        series = self.identity.named(f"{{{','.join(map(str, matchers))}}}")
+        return f"group by ({', '.join((*self.identity.rows, '__name__'))}) ({series})"
+
+
+class Asked(Protocol):
+    """What can be asked."""
+
+    @property
+    def rows_a_workload(self) -> int:
+        """About how many rows each workload has in the answer."""
+
+    def text(self, namespaces: Sequence[str]) -> str:
+        """The query for these namespaces, or for every namespace when there are none."""
+
+
+def texts(query: Asked, namespaces: Iterable[str]) -> tuple[str, ...]:
     """As few queries as hold all these namespaces, each short enough to send, and its answer not too long.
 
     `namespaces` names each as often as workloads of it are meant. Where there would be more than MAX_CHUNKS, it is one

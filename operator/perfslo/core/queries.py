@@ -7,16 +7,18 @@ sampled, then, with windows that fit, what they say; and a third for what seems 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from perfslo.api.v1alpha1 import Custom
 from perfslo.api.v1alpha1 import Matcher as SpecMatcher
-from perfslo.core import buckets, scrape
-from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted
+from perfslo.core import buckets, custom, scrape
+from perfslo.core.custom import Text
+from perfslo.core.measure import FAILED, Answer, Series, Wanted
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
-from perfslo.core.promql import Identity, Key, Mark, Matcher, Over, Pods, Query, Together
+from perfslo.core.promql import Mark, Matcher, Over, Pods, Query, Together, Which
 from perfslo.core.scrape import Sampling
 from perfslo.core.timescale import WINDOW_SCRAPES, TimeScale
 
@@ -29,12 +31,11 @@ NETWORK_RECEIVED, NETWORK_SENT = "container_network_receive_bytes_total", "conta
 HOUSEKEEPING_SECONDS = 10.0
 """The kubelet's cAdvisor looks at a container about this often: more frequent scrapes repeat the same numbers."""
 
-BY_POD = Pods()
 REMEMBERED = 1024
 """Different subjects whose queries are not built anew each cycle; thousands of SLOs commonly have a few."""
 
-_SAMPLING, _RESOURCE_SAMPLING = "sampling", "resource-sampling"
-_COMPLETIONS, _REQUESTS, _NOW = "completions", "requests", "now"
+_LOOK, _SAMPLING, _RESOURCE_SAMPLING = "look", "sampling", "resource-sampling"
+_COMPLETIONS, _REQUESTS, _FAILED, _NOW = "completions", "requests", "failed", "now"
 _IN_FLIGHT, _PODS = "in-flight", "pods"
 _COMPUTE, _IO = "compute", "io"
 _CPU, _PERIODS, _THROTTLED, _MEMORY = "cpu", "cfs-periods", "cfs-throttled-periods", "memory"
@@ -47,7 +48,7 @@ class Ask:
     """One query of one source; SLOs with equal ones share it."""
 
     source: str
-    query: Query | Together
+    query: Query | Together | Text | Which
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,13 @@ class Subject:
     """The same of objectives for throughput that have matchers of their own."""
     native: bool = False
     """Whether some pods have native histograms, so that they are asked for beside the classic ones."""
+    own_queries: custom.Queries | None = None
+    """Whole queries of the SLO, in place of the preset's names."""
+
+    @property
+    def tells_failed(self) -> bool:
+        """Whether it is said which requests failed."""
+        return self.own_queries.written.failed is not None if self.own_queries else self.preset.failed is not None
 
 
 Asks = Mapping[str, Ask]
@@ -76,7 +84,7 @@ Answers = Mapping[str, Answer]
 
 
 def subject(wanted: Wanted, preset: Preset, source_matchers: tuple[Matcher, ...] = ()) -> Subject:
-    """What this SLO's queries are made of."""
+    """What this SLO's queries are made of, by the preset's names."""
     objectives = wanted.spec.objectives
     own = {objective.name: _matchers(objective.matchers) for objective in objectives if objective.matchers}
     return Subject(
@@ -88,6 +96,33 @@ def subject(wanted: Wanted, preset: Preset, source_matchers: tuple[Matcher, ...]
         failures=tuple((o.name, own[o.name]) for o in objectives if o.name in own and not o.throughput),
         throughputs=tuple((o.name, own[o.name]) for o in objectives if o.name in own and o.throughput),
     )
+
+
+def custom_subject(wanted: Wanted, its: Custom, tenant_label: str, source_matchers: tuple[Matcher, ...]) -> Subject:
+    """What this SLO's queries are made of, by what it says itself; `tenant_label` carries the namespace."""
+    if its.names:
+        return subject(wanted, custom.preset(its.names, tenant_label), source_matchers)
+    if its.queries is None:
+        raise ValueError("custom has names or queries, by the rules of Custom")
+    alone = subject(wanted, custom.unnamed(its.queries), source_matchers)
+    tenant = Matcher(tenant_label, "=", wanted.namespace)
+    return replace(alone, own_queries=custom.Queries(its.queries, (*source_matchers, *alone.matchers, tenant)))
+
+
+def look_asks(wanted: Wanted, variants: Sequence[Preset], source_matchers: tuple[Matcher, ...] = ()) -> Asks:
+    """Which of a preset's names the series have, classic or native ones: one query for all."""
+    first = _requests(subject(wanted, variants[0], source_matchers))
+    metrics = tuple(name for variant in variants for name in (f"{variant.histogram}_count", variant.histogram))
+    return {_LOOK: Ask(wanted.source, Which(metrics, first.matchers, first.identity))}
+
+
+def looked(answers: Answers, variants: Sequence[Preset]) -> int | None:
+    """Which of the variants it is: the first that has series, or None."""
+    answer = answers[_LOOK]
+    if isinstance(answer, Missing):
+        return None
+    found = {row.labels.get("__name__", "").removesuffix("_count") for row in answer}
+    return next((number for number, variant in enumerate(variants) if variant.histogram in found), None)
 
 
 Samplings = tuple[Sampling | Missing, Sampling | Missing]
@@ -102,10 +137,12 @@ def sampling_asks(subject: Subject, whole: bool = True) -> Asks:
     While no native histograms are known, whether there are any, too.
     """
     sampled = _sampling if whole else _age
-    requests = sampled(_requests(subject))
-    if not subject.native:
+    requests: Together | Text = sampled(_requests(subject))
+    if subject.own_queries:
+        requests = subject.own_queries.sampling()
+    elif not subject.native:
         native = replace(_requests(subject), metric=subject.preset.histogram, over=Over.AGE, aggregate="max")
-        requests = Together((*requests.parts, (_NATIVE, native)))
+        requests = Together((*sampled(_requests(subject)).parts, (_NATIVE, native)))
     return {
         _SAMPLING: Ask(subject.source, requests),
         _RESOURCE_SAMPLING: Ask(subject.source, sampled(_resource(subject, CPU))),
@@ -127,34 +164,12 @@ def found_native(answers: Answers) -> bool:
 @lru_cache(REMEMBERED)
 def value_asks(subject: Subject, scrape_seconds: float | None, resource_scrape_seconds: float | None) -> Asks:
     """The second round: what the series say; nothing about those that do not exist (None)."""
-    asks: dict[str, Query | Together] = {}
+    asks: dict[str, Query | Together | Text] = {}
     if scrape_seconds is not None:
         scale = TimeScale(scrape_seconds)
-        preset, requests = subject.preset, _requests(subject)
-        mark = Mark(FAILED, preset.failed.labels, preset.failed.regex) if preset.failed else None
-        counted = requests
-        if preset.failed and preset.failed.metric:
-            counted = replace(requests, metric=preset.failed.metric, native="")
-        asks[_COMPLETIONS] = _increase(requests, scale.short_window_seconds)
-        asks[_REQUESTS] = _increase(counted, scale.window_seconds, mark=mark)
-        now = []
-        if isinstance(preset.identity, Pods):
-            pods = replace(requests, over=Over.AGE, aggregate="pods", least=-scale.stale_after_seconds)
-            now.append((_PODS, pods))
-        if preset.in_flight:
-            now.append((_IN_FLIGHT, replace(requests, metric=preset.in_flight, native="")))
-        if now:
-            asks[_NOW] = Together(tuple(now))
-        for name, own in subject.objectives:
-            asks[_own(_LATENCY, name)] = _increase(_buckets(subject, own), scale.window_seconds)
-        for name, own in subject.failures:
-            chosen = replace(_requests(subject, own), metric=counted.metric, native=counted.native)
-            asks[_own(_REQUESTS, name)] = _increase(chosen, scale.window_seconds, mark=mark)
-        for name, own in subject.throughputs:
-            chosen = _requests(subject, own)
-            asks[_own(_COMPLETIONS, name)] = _increase(chosen, scale.short_window_seconds)
-            if preset.in_flight:
-                asks[_own(_IN_FLIGHT, name)] = replace(chosen, metric=preset.in_flight, native="")
+        asks |= (
+            _whole_asks(subject, subject.own_queries, scale) if subject.own_queries else _request_asks(subject, scale)
+        )
     if resource_scrape_seconds is not None:
         window = resource_window_seconds(resource_scrape_seconds)
         asks[_COMPUTE] = Together(
@@ -182,8 +197,8 @@ def checking_asks(wanted: Wanted, subject: Subject, scrape_seconds: float | None
     latencies = {objective.name: objective.latency for objective in wanted.spec.latency_objectives}
     for name, own in subject.objectives:
         rows, latency = second.get(_own(_LATENCY, name), ()), latencies[name]
-        if scrape_seconds is None or latency is None or isinstance(rows, Missing):
-            continue
+        if scrape_seconds is None or latency is None or isinstance(rows, Missing) or subject.own_queries:
+            continue  # nor can it be told of whole queries
         if buckets.look_broken(
             rows, subject.preset.scale_to_seconds, latency.threshold_seconds, latency.allowed_bad_ratio
         ):
@@ -193,19 +208,68 @@ def checking_asks(wanted: Wanted, subject: Subject, scrape_seconds: float | None
     return asks
 
 
+def _request_asks(subject: Subject, scale: TimeScale) -> Mapping[str, Query | Together]:
+    preset, requests = subject.preset, _requests(subject)
+    mark = Mark(FAILED, preset.failed.labels, preset.failed.regex) if preset.failed else None
+    counted = requests
+    if preset.failed and preset.failed.metric:
+        counted = replace(requests, metric=preset.failed.metric, native="")
+    asks: dict[str, Query | Together] = {
+        _COMPLETIONS: _increase(requests, scale.short_window_seconds),
+        _REQUESTS: _increase(counted, scale.window_seconds, mark=mark),
+    }
+    now = []
+    if isinstance(preset.identity, Pods):
+        now.append((_PODS, replace(requests, over=Over.AGE, aggregate="pods", least=-scale.stale_after_seconds)))
+    if preset.in_flight:
+        now.append((_IN_FLIGHT, replace(requests, metric=preset.in_flight, native="")))
+    if now:
+        asks[_NOW] = Together(tuple(now))
+    for name, own in subject.objectives:
+        asks[_own(_LATENCY, name)] = _increase(_buckets(subject, own), scale.window_seconds)
+    for name, own in subject.failures:
+        chosen = replace(_requests(subject, own), metric=counted.metric, native=counted.native)
+        asks[_own(_REQUESTS, name)] = _increase(chosen, scale.window_seconds, mark=mark)
+    for name, own in subject.throughputs:
+        chosen = _requests(subject, own)
+        asks[_own(_COMPLETIONS, name)] = _increase(chosen, scale.short_window_seconds)
+        if preset.in_flight:
+            asks[_own(_IN_FLIGHT, name)] = replace(chosen, metric=preset.in_flight, native="")
+    return asks
+
+
+def _whole_asks(subject: Subject, whole: custom.Queries, scale: TimeScale) -> Mapping[str, Text]:
+    """The same with the SLO's whole queries."""
+    long, short = scale.window_seconds, scale.short_window_seconds
+    asks = {
+        _COMPLETIONS: whole.requests(short),
+        _REQUESTS: whole.requests(long),
+        _FAILED: whole.failed(long),
+        _IN_FLIGHT: whole.in_flight(),
+        **{_own(_LATENCY, name): whole.buckets(long, own) for name, own in subject.objectives},
+        **{_own(_REQUESTS, name): whole.requests(long, own) for name, own in subject.failures},
+        **{_own(_FAILED, name): whole.failed(long, own) for name, own in subject.failures},
+        **{_own(_COMPLETIONS, name): whole.requests(short, own) for name, own in subject.throughputs},
+        **{_own(_IN_FLIGHT, name): whole.in_flight(own) for name, own in subject.throughputs},
+    }
+    return {name: text for name, text in asks.items() if text}
+
+
 def resource_window_seconds(scrape_seconds: float) -> float:
     """Window for the kubelet's counters: four samples, and four looks of the kubelet."""
     return WINDOW_SCRAPES * max(scrape_seconds, HOUSEKEEPING_SECONDS)
 
 
 def series(
-    preset: Preset,
+    subject: Subject,
     found: tuple[Sampling | Missing, Sampling | Missing],
     scrape_seconds: float | None,
     resource_scrape_seconds: float | None,
     answers: Answers,
 ) -> Series:
     """All that was found: how the series are sampled, and the answers of the rounds after that."""
+    if subject.own_queries:
+        answers = custom.with_failed(answers, _REQUESTS, _FAILED)
     requests, resources = found
     every = scrape_seconds or scrape.DEFAULT_SECONDS
     resource_every = resource_scrape_seconds or scrape.DEFAULT_SECONDS
@@ -216,15 +280,15 @@ def series(
             name: _checked(rows, answers.get(_own(_SAMPLES, name)))
             for name, rows in _by_objective(answers, _LATENCY).items()
         },
-        scale_to_seconds=preset.scale_to_seconds,
+        scale_to_seconds=subject.preset.scale_to_seconds,
         pods=_part(answers, _NOW, _PODS),
         completions=answers.get(_COMPLETIONS, ()),
         requests=answers.get(_REQUESTS, ()),
         own_completions=_by_objective(answers, _COMPLETIONS),
         own_requests=_by_objective(answers, _REQUESTS),
         own_in_flight=_by_objective(answers, _IN_FLIGHT),
-        tells_failed=preset.failed is not None,
-        in_flight=_part(answers, _NOW, _IN_FLIGHT),
+        tells_failed=subject.tells_failed,
+        in_flight=answers.get(_IN_FLIGHT, _part(answers, _NOW, _IN_FLIGHT)),
         resource_sampling=resources,
         resource_scrape_seconds=resource_every,
         resource_window_seconds=resource_window_seconds(resource_every),
@@ -237,32 +301,6 @@ def series(
         network_received_bytes=_part(answers, _IO, _RECEIVED),
         network_sent_bytes=_part(answers, _IO, _SENT),
     )
-
-
-class Table:
-    """Rows of one query, by whose they are."""
-
-    def __init__(
-        self, rows: Iterable[Row], identity: Identity = BY_POD, unanswered: Mapping[str, Missing] | None = None
-    ) -> None:
-        """`unanswered`: the namespaces that there is no answer about, and why."""
-        self._identity = identity
-        self._unanswered = unanswered or {}
-        self._rows: dict[Key, list[Row]] = {}
-        for row in rows:
-            self._rows.setdefault(identity.key(row.labels), []).append(row)
-
-    def of(self, wanted: Wanted) -> Answer:
-        """The rows of an SLO, whichever of its names they go by."""
-        if problem := self._unanswered.get(wanted.namespace):
-            return problem
-        keys = self._identity.keys(wanted.namespace, wanted.workloads, wanted.name)
-        return tuple(row for key in keys for row in self._rows.get(key, ()))
-
-
-def identity(query: Query | Together) -> Identity:
-    """How a query's rows say whose they are."""
-    return query.identity if isinstance(query, Query) else query.parts[0][1].identity
 
 
 def _matchers(written: Iterable[SpecMatcher]) -> tuple[Matcher, ...]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from perfslo.core.preset import Preset
 from perfslo.errors import ConfigurationError
+from perfslo.settings import read_yaml
 
 
 def load(own: Path | None = None) -> Mapping[str, Preset]:
@@ -34,7 +35,7 @@ def _yaml_files(directory: Traversable) -> Iterable[Traversable]:
 
 def _preset(file: Traversable) -> Preset:
     try:
-        return Preset.model_validate(yaml.safe_load(file.read_text()))
+        return Preset.model_validate(read_yaml(file.read_text()))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"cannot read the preset {file.name}: {error}") from error
     except ValidationError as error:

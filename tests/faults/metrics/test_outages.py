@@ -12,7 +12,8 @@ import pytest
 
 from perfslo.core.model import Histogram, Missing
 from perfslo.edges import presets
-from perfslo.edges.prometheus.source import FAILED_CYCLES_TO_OPEN, Sources
+from perfslo.edges.prometheus.source import Sources
+from perfslo.edges.prometheus.state import FAILED_CYCLES_TO_OPEN
 from perfslo.settings import Source
 from tests.edges.prometheus_process import prometheus
 from tests.faults.metrics.histories import BEGIN, DUE, EVERY_SECONDS, changed, remembered, steady

@@ -32,7 +32,7 @@ from perfslo.api.v1alpha1.levers import (
     Workers,
     WorkloadSwitch,
 )
-from perfslo.api.v1alpha1.metrics import Metrics, Signal, SignalKind
+from perfslo.api.v1alpha1.metrics import CUSTOM, Custom, CustomNames, CustomQueries, Metrics, Signal, SignalKind
 from perfslo.api.v1alpha1.objectives import ErrorRate, Latency, Matcher, Objective, Throughput, Utilization
 from perfslo.api.v1alpha1.performanceslo import Cost, Fallback, OnDelete, PerformanceSLO, PerformanceSLOSpec
 from perfslo.api.v1alpha1.status import (
@@ -60,6 +60,7 @@ from perfslo.api.v1alpha1.status import (
 
 __all__ = [
     "API_VERSION",
+    "CUSTOM",
     "GROUP",
     "LEVERS",
     "MAX_HISTORY",
@@ -80,6 +81,9 @@ __all__ = [
     "ConditionType",
     "Cost",
     "CostStatus",
+    "Custom",
+    "CustomNames",
+    "CustomQueries",
     "DatabaseLever",
     "Decision",
     "ErrorRate",

@@ -13,19 +13,22 @@ DEFAULT_THRESHOLD = "200ms"
 """Above it users feel a response as sluggish."""
 
 
+LabelName = Annotated[
+    str,
+    Field(min_length=1, max_length=128),
+    Rule(
+        cel="self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !self.startsWith('__') && self != 'le'",
+        holds=lambda text: text.isascii() and text.isidentifier() and not text.startswith("__") and text != "le",
+        message="write a Prometheus label name such as http_route; le and names that begin with __ are reserved",
+        pattern="^[a-zA-Z_][a-zA-Z0-9_]*$",
+    ),
+]
+
+
 class Matcher(SpecModel):
     """A Prometheus label matcher."""
 
-    label: Annotated[
-        str,
-        Field(min_length=1, max_length=128),
-        Rule(
-            cel="self.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !self.startsWith('__') && self != 'le'",
-            holds=lambda text: text.isascii() and text.isidentifier() and not text.startswith("__") and text != "le",
-            message="write a Prometheus label name such as http_route; le and names that begin with __ are reserved",
-            pattern="^[a-zA-Z_][a-zA-Z0-9_]*$",
-        ),
-    ]
+    label: LabelName
     """Label name."""
     op: Literal["=", "!=", "=~", "!~"] = "="
     """Operator: equal, not equal, matches or does not match the (anchored) regular expression."""

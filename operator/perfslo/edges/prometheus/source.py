@@ -11,93 +11,32 @@ Signals come last, are not asked of a source that failed, and leave its breaker 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from perfslo.core import queries, scrape
-from perfslo.core.measure import CLOCK_TOLERANCE_SECONDS, Row, Series, Wanted, missing
+from perfslo.api.v1alpha1 import CUSTOM
+from perfslo.core import custom, queries, scrape
+from perfslo.core.measure import Row, Series, Wanted, missing
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Matcher, texts
-from perfslo.core.queries import Answers, Ask, Asks, Samplings, Subject, Table
+from perfslo.core.queries import Answers, Ask, Asks, Samplings, Subject
 from perfslo.core.scrape import Rhythm, Sampling
 from perfslo.core.signals import Readings
+from perfslo.core.table import Table, identity
 from perfslo.edges.prometheus.client import Client
 from perfslo.edges.prometheus.signals import NamedSignals, Said
-from perfslo.errors import QueryRejected, SourceError
+from perfslo.edges.prometheus.state import State, Stats
+from perfslo.errors import QueryRejected
 from perfslo.settings import NamedSignal, Source
 
 MAX_IN_FLIGHT = 4
 """A fifth of the server's default `--query.max-concurrency`: dashboards and rules need the rest."""
-FAILED_CYCLES_TO_OPEN = 2
-"""One may be a restart."""
-SAMPLING_CYCLES = 4
-"""How series are sampled is a third of all rows, and says the same for months: it is asked for every so many cycles.
-
-In between, a rhythm that has become slower looks stale, which is safe; one that has become faster does no harm.
-"""
 MAX_REFUSALS = 12
 """Of one query in a cycle: enough to find the one namespace of a thousand that a query cannot be answered for."""
-
-_NOT_ASKED = Missing("NotAsked", "the source failed before this was asked")
-_TOO_SLOW = Missing("PrometheusSlow", "it answers, but all that is asked in a cycle takes it longer than one")
-_WENT_BACK = Missing("ClockSkewed", "its clock went back, so that it tells of a time that is over")
-
-
-@dataclass(slots=True)
-class Stats:
-    """Totals of one source since the start, for the operator's own metrics."""
-
-    queries: int = 0
-    empty: int = 0
-    rows: int = 0
-    body_bytes: int = 0
-    """Of all answers, decompressed."""
-    remarks: int = 0
-    duration_seconds: float = 0.0
-    """Of all queries together."""
-    errors: dict[str, int] = field(default_factory=dict)
-    """By reason."""
-
-
-@dataclass(slots=True)
-class _State:
-    client: Client
-    pool: ThreadPoolExecutor
-    stats: Stats = field(default_factory=Stats)
-    samplings: Mapping[str, Samplings] = field(default_factory=dict)
-    rhythms: Mapping[str, tuple[Rhythm | None, Rhythm | None]] = field(default_factory=dict)
-    round: int = -1
-    native: frozenset[Subject] = frozenset()
-    """Those that had native histograms in the last cycle."""
-    refused: dict[Ask, frozenset[str]] = field(default_factory=dict)
-    """Namespaces that a query could not be answered for in the last cycle: they are asked about apart from others."""
-    failed_cycles: int = 0
-    problem: Missing | None = None
-    """Set in a cycle once the source turned out to be unwell."""
-    deadline: float = math.inf
-    """Monotonic: from then on it gets no more queries in this cycle."""
-    newest: float = -math.inf
-    """By its own clock: it has answered for that time. What it says of an earlier one is history."""
-
-    def begin(self, patience_seconds: float) -> None:
-        """A new cycle."""
-        self.problem, self.deadline = None, time.monotonic() + patience_seconds
-
-    def failed(self, problem: Missing, common: bool = True) -> Missing:
-        """Count a problem; a common one is that of all SLOs, for this cycle."""
-        self.stats.errors[problem.reason] = self.stats.errors.get(problem.reason, 0) + 1
-        if common:
-            self.problem = problem
-        return problem
-
-    @property
-    def is_open(self) -> bool:
-        return self.failed_cycles >= FAILED_CYCLES_TO_OPEN
 
 
 class Sources:
@@ -115,13 +54,13 @@ class Sources:
         `patience_seconds`: for all queries of a source together, above 0. One in flight then has its own timeout left.
         """
         self._settings = sources
-        self._presets = presets
+        self._presets = {name: preset.variants for name, preset in presets.items()}
         self._matchers = {
             name: tuple(Matcher(matcher.label, matcher.op, matcher.value) for matcher in source.matchers)
             for name, source in sources.items()
         }
         self._states = {
-            name: _State(Client(source), ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix=f"source-{name}"))
+            name: State(Client(source), ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix=f"source-{name}"))
             for name, source in sources.items()
         }
         self._patience_seconds = patience_seconds
@@ -160,7 +99,7 @@ class Sources:
         return series
 
     async def _visit(
-        self, state: _State, wanted: Sequence[Wanted], signals: Collection[str]
+        self, state: State, wanted: Sequence[Wanted], signals: Collection[str]
     ) -> tuple[Mapping[str, Series], Said]:
         """What one source says about its SLOs, and then of its signals."""
         state.begin(self._patience_seconds)
@@ -169,13 +108,28 @@ class Sources:
             return series, dict.fromkeys(signals, state.problem)
 
         async def query(text: str) -> tuple[Row, ...] | Missing:
-            return await asyncio.get_running_loop().run_in_executor(state.pool, _query, state, text)
+            return await asyncio.get_running_loop().run_in_executor(state.pool, state.query, text)
 
         return series, await self._signals.ask(signals, query)  # what fails now comes too late to harm the series
 
-    async def _measure(self, state: _State, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
-        """The series of SLOs of one source."""
-        asking, found = await self._sample(state, [(one, self._subject(one)) for one in wanted])
+    async def _measure(self, state: State, wanted: Sequence[Wanted]) -> Mapping[str, Series]:
+        """The same for SLOs of one source: first those that share queries, then those with whole ones of their own."""
+        state.remember_only({one.key for one in wanted})
+        shared = [one for one in wanted if not _has_own_queries(one)]
+        own = [one for one in wanted if _has_own_queries(one)]
+        series = await self._rounds(state, shared) if shared else {}
+        state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
+        if state.problem:
+            return {one.key: missing(state.problem, common=True) for one in wanted}
+        if own:
+            begin = state.turn % len(own)  # when time is short, not always the same ones go without
+            state.asks_own = True
+            series |= await self._rounds(state, own[begin:] + own[:begin])
+            state.asks_own = False
+        return series
+
+    async def _rounds(self, state: State, wanted: Sequence[Wanted]) -> dict[str, Series]:
+        asking, found = await self._sample(state, await self._subjects(state, wanted))
         intervals = {key: _intervals(state.rhythms[key], samplings) for key, samplings in found.items()}
         second = await self._round(
             state, [(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking]
@@ -188,14 +142,11 @@ class Sources:
             ]
 
         third = await self._round(state, await asyncio.to_thread(checking))
-        state.failed_cycles = state.failed_cycles + 1 if state.problem else 0
-        if state.problem:
-            return {one.key: missing(state.problem, common=True) for one in wanted}
 
-        def together() -> Mapping[str, Series]:
+        def together() -> dict[str, Series]:
             return {
                 one.key: queries.series(
-                    subject.preset, found[one.key], *intervals[one.key], {**second[one.key], **third[one.key]}
+                    subject, found[one.key], *intervals[one.key], {**second[one.key], **third[one.key]}
                 )
                 for one, subject in asking
             }
@@ -203,14 +154,13 @@ class Sources:
         return await asyncio.to_thread(together)
 
     async def _sample(
-        self, state: _State, asking: list[tuple[Wanted, Subject]]
-    ) -> tuple[list[tuple[Wanted, Subject]], Mapping[str, Samplings]]:
+        self, state: State, asking: Sequence[tuple[Wanted, Subject]]
+    ) -> tuple[Sequence[tuple[Wanted, Subject]], Mapping[str, Samplings]]:
         """How the series are sampled: all of it now and then and for new ones, else only how old they are.
 
         Where native histograms turn up, both kinds are asked for at once and from then on; so who asks is returned too.
         """
-        state.round = (state.round + 1) % SAMPLING_CYCLES
-        whole = {subject for one, subject in asking if not state.round or _is_new(state.samplings.get(one.key))}
+        whole = {subject for one, subject in asking if state.asks_all or _is_new(state.samplings.get(one.key))}
 
         async def answered() -> Mapping[str, Answers]:
             asks = [(one, queries.sampling_asks(subject, subject in whole)) for one, subject in asking]
@@ -221,15 +171,41 @@ class Sources:
             asking = [(one, replace(subject, native=True) if subject in native else subject) for one, subject in asking]
             whole |= {subject for _, subject in asking if subject.native}
             answers = await answered()
-        state.native = frozenset(replace(subject, native=False) for _, subject in asking if subject.native)
-        found, rhythms = {}, {}
+        if not state.asks_own:
+            state.native = frozenset(replace(subject, native=False) for _, subject in asking if subject.native)
+        found = {}
         for one, subject in asking:
             known, rhythm = state.samplings.get(one.key), state.rhythms.get(one.key, (None, None))
             fresh = subject in whole
             found[one.key] = samplings = queries.sampling(answers[one.key], None if fresh else known)
-            rhythms[one.key] = _follow(rhythm, samplings) if fresh else rhythm
-        state.samplings, state.rhythms = found, rhythms
+            state.rhythms[one.key] = _follow(rhythm, samplings) if fresh else rhythm
+            if isinstance(samplings[0], Missing) and samplings[0].reason == "SeriesMissing":
+                state.variants.pop(one.key, None)
+        state.samplings |= found
         return asking, found
+
+    async def _subjects(self, state: State, wanted: Sequence[Wanted]) -> Sequence[tuple[Wanted, Subject]]:
+        """What each SLO's queries are made of. Of a preset's names those are looked for that its series have."""
+        new = [
+            one
+            for one in wanted
+            if one.key not in state.variants
+            and len(self._presets.get(one.preset, ())) > 1
+            and (state.asks_all or one.key not in state.samplings)
+        ]
+        looking = [(one, queries.look_asks(one, self._presets[one.preset], self._matchers[one.source])) for one in new]
+        answers = await self._round(state, looking)
+        looked = {one.key: queries.looked(answers[one.key], self._presets[one.preset]) for one in new}
+        state.variants |= {key: number for key, number in looked.items() if number is not None}
+        return [(one, self._its_subject(one, state.variants.get(one.key, 0))) for one in wanted]
+
+    def _its_subject(self, wanted: Wanted, variant: int) -> Subject:
+        if its := wanted.spec.metrics.custom:
+            label = self._settings[wanted.source].tenant_label
+            subject = queries.custom_subject(wanted, its, label, self._matchers[wanted.source])
+        else:
+            subject = queries.subject(wanted, self._presets[wanted.preset][variant], self._matchers[wanted.source])
+        return replace(subject, native=True) if subject in self._states[wanted.source].native else subject
 
     async def close(self) -> None:
         """Ask no more; queries in flight end by their own deadline."""
@@ -247,15 +223,13 @@ class Sources:
                 f"the source {wanted.source!r} may not be used in namespace {wanted.namespace}: name another in "
                 "spec.metrics.source, or ask the administrator to add the namespace to the source",
             )
-        if wanted.preset not in self._presets:
+        for path, why in custom.problems(wanted.spec.metrics.custom) if wanted.spec.metrics.custom else ():
+            return Missing("QueryInvalid", f"spec.metrics.custom.{'.'.join(path)}: {why}")
+        if wanted.preset not in self._presets and wanted.preset != CUSTOM:
             return Missing("PresetNotDefined", _unknown("preset", wanted.preset, self._presets))
         return None
 
-    def _subject(self, wanted: Wanted) -> Subject:
-        subject = queries.subject(wanted, self._presets[wanted.preset], self._matchers[wanted.source])
-        return replace(subject, native=True) if subject in self._states[wanted.source].native else subject
-
-    async def _round(self, state: _State, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
+    async def _round(self, state: State, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
         namespaces: dict[Ask, list[str]] = {}
         for wanted, asks in asking:
             for ask in asks.values():
@@ -267,7 +241,7 @@ class Sources:
 
         return await asyncio.to_thread(sorted_out)
 
-    async def _ask_all(self, state: _State, namespaces: Mapping[Ask, list[str]]) -> Mapping[Ask, Table]:
+    async def _ask_all(self, state: State, namespaces: Mapping[Ask, list[str]]) -> Mapping[Ask, Table]:
         answers: dict[Ask, Table] = {}
 
         async def answer(ask: Ask) -> None:
@@ -283,7 +257,7 @@ class Sources:
                 group.create_task(answer(ask))
         return answers
 
-    async def _ask(self, state: _State, ask: Ask, namespaces: Sequence[str]) -> Table:
+    async def _ask(self, state: State, ask: Ask, namespaces: Sequence[str]) -> Table:
         """One query for all, but what is refused is asked anew for each half: the trouble of one is not that of all."""
         rows: list[Row] = []
         unanswered: dict[str, Missing] = {}
@@ -304,41 +278,20 @@ class Sources:
                 unanswered |= dict.fromkeys(part, answered)
         if refusals and len(unanswered) < min(len(workloads), MAX_REFUSALS):
             state.refused[ask] = frozenset(unanswered)
-        return await asyncio.to_thread(Table, rows, queries.identity(ask.query), unanswered)
+        return await asyncio.to_thread(Table, rows, identity(ask.query), unanswered)
 
-    async def _rows(self, state: _State, ask: Ask, namespaces: Iterable[str]) -> list[Row] | Missing:
+    async def _rows(self, state: State, ask: Ask, namespaces: Iterable[str]) -> list[Row] | Missing:
         rows: list[Row] = []
         for text in texts(ask.query, namespaces):
-            answered = await asyncio.get_running_loop().run_in_executor(state.pool, _query, state, text)
+            answered = await asyncio.get_running_loop().run_in_executor(state.pool, state.query, text)
             if isinstance(answered, Missing):
                 return answered
             rows += answered
         return rows
 
 
-def _query(state: _State, text: str) -> tuple[Row, ...] | Missing:
-    """Runs in a thread of the pool. The counters of `Stats` may lose an increment to a race, which does no harm."""
-    if state.problem is None and time.monotonic() > state.deadline:
-        state.failed(_TOO_SLOW)
-    if state.problem:
-        return _NOT_ASKED
-    started = time.monotonic()
-    state.stats.queries += 1
-    try:
-        answered = state.client.query(text)
-    except SourceError as error:
-        return state.failed(Missing(error.reason, str(error)), common=not isinstance(error, QueryRejected))
-    finally:
-        state.stats.duration_seconds += time.monotonic() - started
-    if answered.evaluated_at is not None:
-        if answered.evaluated_at < state.newest - CLOCK_TOLERANCE_SECONDS:
-            return state.failed(_WENT_BACK)
-        state.newest = max(state.newest, answered.evaluated_at)
-    state.stats.rows += len(answered.rows)
-    state.stats.body_bytes += answered.body_bytes
-    state.stats.remarks += len(answered.remarks)
-    state.stats.empty += not answered.rows
-    return answered.rows
+def _has_own_queries(wanted: Wanted) -> bool:
+    return wanted.spec.metrics.custom is not None and wanted.spec.metrics.custom.queries is not None
 
 
 def _is_new(samplings: Samplings | None) -> bool:
