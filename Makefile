@@ -25,7 +25,7 @@ OR_NONE = $(if $(K),|| test $$? -eq 5)
 # Side by side first; then, on a quiet machine, what measures it.
 CLUSTER_TESTS = $(CLUSTER_PYTEST) -m "cluster and not alone" -n $(WORKERS) --dist loadgroup --junitxml .out/junit-cluster.xml \
 	$(OR_NONE); $(CLUSTER_PYTEST) -m "cluster and alone" --capture no --junitxml .out/junit-alone.xml $(OR_NONE)
-GENERATED := crds docs/reference helm/perfslo/files/crds
+GENERATED := crds docs/reference helm/perfslo/files
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
@@ -124,6 +124,7 @@ images:
 generate: install ## Write what is made from the API models: CRDs, the chart's copy of them, the API reference
 	$(BIN)/python -m perfslo.api.crd --write
 	$(BIN)/python -m perfslo.api.reference --write
+	$(BIN)/python -m perfslo.edges.rules --write
 	mkdir -p helm/perfslo/files/crds && cp crds/*.yaml helm/perfslo/files/crds/
 
 .PHONY: golden

@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 import structlog
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import guardrails, identify, iterate, measure, optimize, validate
+from perfslo.core import budget, guardrails, identify, iterate, measure, optimize, validate
 from perfslo.core import memory as memory_codec
 from perfslo.core.measure import Series, Wanted
 from perfslo.core.memory import Memory
-from perfslo.core.model import Target, TargetProblem
+from perfslo.core.model import Replicas, Target, TargetProblem
 from perfslo.core.turn import Turn
 from perfslo.edges.caretaker import Caretaker
 from perfslo.edges.clock import Clock
 from perfslo.edges.hands import Hands, find_conflict
+from perfslo.edges.history import History
 from perfslo.edges.kube.world import World
 from perfslo.edges.metrics import Metrics
 from perfslo.edges.prometheus.source import Sources
@@ -71,6 +72,7 @@ class Cycle:
         self.turns: Mapping[str, Turn] = {}
         self.heartbeat: float | None = None
         """Monotonic: when the cycle was last seen moving; None on a standby."""
+        self._history = History(sources)
         self.metrics = Metrics(lambda: self.turns.values(), sources)
 
     async def run(self) -> None:
@@ -101,6 +103,7 @@ class Cycle:
         self.turns = turns
         self._remember(slos)
         await self._tidy_up(slos, now)
+        await self._fill_in(slos, subjects, now)
 
     def _look_up(self, slos: Mapping[str, SLO], now: float) -> Mapping[str, Subject]:
         subjects = {}
@@ -150,6 +153,35 @@ class Cycle:
                 self.metrics.status_writes.inc(await self._scribe.publish(slos, self.turns, now))
         self.metrics.forget_others({(slo.namespace, slo.name) for slo in slos.values()})
 
+    async def _fill_in(self, slos: Mapping[str, SLO], subjects: Mapping[str, Subject], now: float) -> None:
+        """Count hours of the error budget that ended, or that nobody counted, now that all else is done."""
+        with self._contained("hours not counted"):
+            for batch, answers in await self._history.ask(self._unasked(subjects, now)):
+                for wanted in batch.wanted:
+                    if (series := answers.get(wanted.key)) and (slo := slos.get(wanted.key)):
+                        self._settle(slo, wanted, batch.hour, series, now)
+        self.heartbeat = self._clock.monotonic()
+
+    def _unasked(self, subjects: Mapping[str, Subject], now: float) -> Iterator[tuple[Wanted, int]]:
+        """The newest hour that the source was not asked about, of SLOs that can be measured.
+
+        None of those with whole queries of their own: these say themselves when they look.
+        """
+        for wanted in _wanted(subjects):
+            turn, custom = self.turns.get(wanted.key), wanted.spec.metrics.custom
+            if custom and custom.queries:
+                continue
+            if turn and turn.observation and not turn.metrics_problem:
+                hour = budget.next_hour(wanted.spec, turn.memory.ledgers, now)
+                if hour is not None:
+                    yield wanted, hour
+
+    def _settle(self, slo: SLO, wanted: Wanted, hour: int, series: Series, now: float) -> None:
+        memory = self._memory(slo)
+        observation = measure.observe(wanted.spec, Replicas(0, 0), series, self._settings.cycle_seconds, now)
+        ledgers = budget.settled(wanted.spec, memory.ledgers, hour, observation)
+        self._memories[_memory_key(slo)] = replace(memory, ledgers=ledgers)
+
     @contextmanager
     def _contained(self, what: str, slo: SLO | None = None) -> Iterator[None]:
         """The trouble of one part is not that of all: it is reported and counted, and the cycle goes on."""
@@ -172,13 +204,16 @@ class Cycle:
         memory = self._memory(slo)
         turn = Turn(slo.namespace, slo.name, slo.generation, now, spec, target, self._settings.levers, memory)
         if isinstance(target, TargetProblem) or series is None:
-            return turn
+            return replace(turn, books=budget.books(spec, memory, now))
 
         observation = measure.observe(spec, target.replicas, series, self._settings.cycle_seconds, now)
         memory = iterate.absorb(spec, memory, observation)
         diagnosis = identify.diagnose(spec, memory, observation)
         conflict = find_conflict(slo, target, rivals)
-        turn = replace(turn, memory=memory, observation=observation, diagnosis=diagnosis, conflict=conflict)
+        books = budget.books(spec, memory, now)
+        turn = replace(
+            turn, memory=memory, books=books, observation=observation, diagnosis=diagnosis, conflict=conflict
+        )
         if spec.suspend:
             return turn
 

@@ -98,6 +98,8 @@ class Source(_Frozen):
     """A third of the default cycle: a slow source must not eat the time in which to hold safely."""
     max_response_bytes: int = 32 * 1024 * 1024
     """36,000 bucket series answer in about 1.2 MiB; this leaves room for a big cluster and none for an accident."""
+    recorded_requests: bool = False
+    """Whether it evaluates the chart's rules for requests, so that the hours of the error budget can be read there."""
     bearer_token_file: Path | None = None
     basic_auth: BasicAuth | None = None
     headers: Mapping[HeaderName, HeaderValue] = {}

@@ -89,6 +89,14 @@ def test_the_story_of_a_breach() -> None:
                 "message": "add a bucket at 0.2",
             }
         ],
+        "budget": {
+            "window": "28d",
+            "remainingPercent": "71.2",
+            "coveredPercent": "50.0",
+            "burnRate1h": "3.1",
+            "burnRate6h": "1.4",
+            "exhaustsAt": "2026-01-15T12:00:00Z",
+        },
         "history": [decision(), decision(id="d0", time="2026-01-01T09:00:00Z", verdict="Improved", limitedBy=[])],
     }
     assert list(story(slo(status), NOW)) == [
@@ -100,6 +108,8 @@ def test_the_story_of_a_breach() -> None:
         "Promises:",
         "  p95: Missed, 312ms against 200ms; 17.5 % of 9120 requests were bad (16.6 to 18.5 with 90 % confidence), "
         "5 % may be (add a bucket at 0.2)",
+        "Error budget: 71.2 % of 28d left (50.0 % of it counted); burn rate 3.1 over 1 h, 1.4 over 6 h; "
+        "spent by 2026-01-15T12:00:00Z at that rate",
         "To look at:",
         "  MaxReplicas: maxReplicas is 20, 23 are needed: raise it",
         "Last decisions, newest first:",

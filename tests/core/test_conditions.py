@@ -31,6 +31,7 @@ GONE = turn(
 )
 NO_SERIES = Missing("SeriesMissing", "no series match")
 THIN = Histogram(turns.BOUNDS, (30.0, 30.0, 30.0, 30.0, 30.0))
+BURNING = turns.spent(*[(1000.0, 400.0)] * 6)
 CPU = [
     {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
     {"name": "cpu", "utilization": {"resource": "cpu", "targetPercent": 60}},
@@ -54,6 +55,14 @@ def diagnosed(bottleneck: Bottleneck) -> Turn:
         (GONE, "TargetResolved", "False", "TargetNotFound", "create it"),
         (turn(), "Ready", "True", "Configured", "SLOMet"),
         (turn(SLOW), "Ready", "True", "Configured", "SLOMet"),
+        (
+            turn(remembered=BURNING),
+            "SLOMet",
+            "True",
+            "ObjectivesMet",
+            "budget of p95 burns 8.0 times as fast as it may",
+        ),
+        (turn(remembered=BURNING), "SLOMet", "True", "ObjectivesMet", "(last 6 h): look at when requests were bad"),
         (turn(NO_SERIES), "Ready", "True", "Configured", "SLOMet"),
         (GONE, "Ready", "False", "TargetNotFound", "create it"),
         (turn(Missing("SourceNotDefined", "name one of: a")), "Ready", "False", "SourceNotDefined", "name one of: a"),

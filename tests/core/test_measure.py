@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import queries
+from perfslo.core import hours, queries
 from perfslo.core.measure import FAILED, Answer, Row, Series, Wanted, missing, observe
 from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Requests, Signal, Stale, Value
-from perfslo.core.preset import Failed, Preset
+from perfslo.core.preset import By, Failed, Preset
 from perfslo.core.promql import Matcher, Query, Together
 from perfslo.core.queries import Ask, Subject, sampling_asks, value_asks
 from perfslo.core.scrape import Sampling
@@ -380,6 +380,69 @@ def test_windows_follow_the_scrape_interval() -> None:
         "the kubelet looks every 10 s, however often it is asked"
     )
     assert windows["in-flight"] == windows["memory"] == 0
+
+
+def test_an_hour_is_asked_about_as_a_window_is_and_looked_at_when_it_ended() -> None:
+    asks = hours.asks(subject(), 500_000)
+    assert set(asks) == {"requests", "latency/p95"}
+    for name, ask in asks.items():
+        (window,) = parts(value_asks(subject(), 15.0, 15.0)[name]).values()
+        assert ask.query == replace(window, window_seconds=3600, at_seconds=500_001 * 3600)
+
+
+def test_an_hour_is_read_from_what_rules_recorded_where_that_is_the_same() -> None:
+    matcher = {"label": "http_route", "op": "=", "value": "/cart"}
+    its = spec(
+        {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+        {"name": "cart", "latency": {"percentile": 95, "threshold": "200ms", "matchers": [matcher]}},
+    )
+    cluster = Matcher("cluster", "=", "eu")
+    recorded = hours.recordings("http-server", PRESET)
+    asks = hours.asks(subject(its=its, source_matchers=(cluster,)), 500_000, "http-server")
+    read = {name: query for name, ask in asks.items() for query in parts(ask).values() if query.metric in recorded}
+    assert set(read) == {"requests", "latency/p95"}, "a choice among the requests was not recorded"
+    for query in read.values():
+        assert query.matchers == (cluster,)
+        assert (query.window_seconds, query.at_seconds) == (3600, 500_001 * 3600)
+        made = recorded[query.metric]
+        assert made.window_seconds == hours.RECORDED_SECONDS
+        assert query.keep == ((*made.keep, made.mark.name) if made.mark else made.keep)
+        assert "label_replace" not in query.text(["shop"])
+
+
+def test_native_histograms_are_not_recorded() -> None:
+    asks = hours.asks(replace(subject(), native=True), 500_000, "http-server")
+    assert {query.native for ask in asks.values() for query in parts(ask).values()} == {PRESET.histogram}
+
+
+def test_what_proxies_say_is_not_recorded() -> None:
+    proxied = PRESET.model_copy(
+        update={"by": By.model_validate({"labels": {"namespaceLabel": "n", "nameLabels": ["s"]}})}
+    )
+    assert hours.recordings("proxy", proxied) == {}
+    asks = hours.asks(queries.subject(wanted(), proxied), 500_000, "proxy")
+    assert {query.metric for ask in asks.values() for query in parts(ask).values()} == {
+        f"{PRESET.histogram}_count",
+        f"{PRESET.histogram}_bucket",
+    }
+
+
+def test_an_hour_without_an_answer_is_not_an_hour_without_requests() -> None:
+    buckets = (*rows(90.0, le="0.2"), *rows(100.0, le="+Inf"))
+    failed = (*rows(10.0, perfslo_failed="true"), *rows(90.0))
+
+    def hour(**answers: Answer) -> Observation:
+        series = hours.series(subject(), {"latency/p95": buckets, "requests": failed} | answers)
+        assert series
+        return observe(spec(), REPLICAS, series, 15.0, 1000.0)
+
+    assert hour().latency["p95"] == Histogram((0.2, math.inf), (90.0, 100.0))
+    assert hour().error_ratio == Value(0.1)
+    idle = (*rows(0.0, le="0.2"), *rows(0.0, le="+Inf"))
+    assert hour(**{"latency/p95": idle}).latency["p95"] == NoTraffic()
+    gone = hour(**{"latency/p95": (), "requests": ()}).latency["p95"]
+    assert isinstance(gone, Missing)
+    assert hours.series(subject(), {"latency/p95": buckets, "requests": Missing("NotAsked")}) is None
 
 
 def test_nothing_is_asked_about_series_that_do_not_exist() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfslo.core import memory
-from perfslo.core.memory import Bin, BudgetSlice, Capacity, Curve, Decision, Memory, Order, Sample
+from perfslo.core.memory import Bin, BudgetSlice, Capacity, Curve, Decision, Ledger, Memory, Order, Sample
 
 finite = st.floats(min_value=0, max_value=1e9, allow_nan=False)
 words = st.text(max_size=30)
@@ -43,12 +43,18 @@ slices = st.builds(
     bad=finite,
     covered_seconds=finite,
 )
+hours = st.integers(4 * 10**5, 5 * 10**5)
+ledgers = st.builds(
+    Ledger,
+    slices=st.lists(slices, max_size=300).map(tuple),
+    asked=st.lists(st.tuples(hours, hours), max_size=8).map(tuple),
+)
 memories = st.builds(
     Memory,
     capacities=st.lists(capacities, max_size=3).map(tuple),
     startup_seconds=st.none() | finite,
     history=st.lists(decisions, max_size=10).map(tuple),
-    budget=st.dictionaries(words, st.lists(slices, max_size=300).map(tuple), max_size=3),
+    ledgers=st.dictionaries(words, ledgers, max_size=3),
     arrivals=st.just((Sample(1.0, 2.0),)),
 )
 
@@ -87,13 +93,23 @@ def test_the_worst_case_sheds_the_oldest_and_keeps_the_capacity() -> None:
     full = Memory(
         capacities=tuple(Capacity(f"v{i}", 9.0, True, {f"{j}": curve for j in range(4)}) for i in range(3)),
         history=(decision,) * 10,
-        budget={f"objective-{i}": hours for i in range(4)},
+        ledgers={f"objective-{i}": Ledger(hours, ((480_000, 480_498),)) for i in range(4)},
     )
     text = memory.encode(full)
     assert len(text) <= memory.MAX_ENCODED_BYTES
     back = memory.decode(text)
     assert back.capacities[0].curves["0"].median == 4.4
-    assert all(kept[-1].hour == hours[-1].hour for kept in back.budget.values())
+    assert back.history
+    for ledger in back.ledgers.values():
+        assert ledger.slices[-1].hour == hours[-1].hour
+        assert ledger.asked == ((ledger.slices[0].hour, 480_498),), "what was dropped is asked about again"
+
+
+def test_a_memory_from_before_the_hours_were_asked_about_keeps_its_capacity() -> None:
+    remembered = Memory(capacities=(Capacity("v1", 9.0, True),), startup_seconds=7.0)
+    saved = json.loads(zlib.decompress(base64.b64decode(memory.encode(remembered))))
+    budget = {"p95": [{"hour": 480_000, "hours": 1, "total": 5.0, "bad": 1.0, "covered_seconds": 60.0}]}
+    assert memory.decode(packed({**saved, "budget": budget})) == remembered
 
 
 def packed(value: object) -> str:

@@ -39,6 +39,10 @@ GOLDEN = {
         'max by (namespace, workload) (label_replace(timestamp(c{namespace=~"bank|shop-eu"}) - time(), '
         '"workload", "${1}${2}${3}", "pod", POD))'
     ),
+    Query("c", over=Over.INCREASE, window_seconds=3600, at_seconds=1_800_000_000, aggregate="max"): (
+        'max by (namespace, workload) (label_replace(increase(c{namespace=~"bank|shop-eu"}[3600s] @ 1800000000), '
+        '"workload", "${1}${2}${3}", "pod", POD))'
+    ),
     Query("c", over=Over.COUNT, window_seconds=60, offset_seconds=240, aggregate="max"): (
         'max by (namespace, workload) (label_replace(count_over_time(c{namespace=~"bank|shop-eu"}[60s] offset 240s), '
         '"workload", "${1}${2}${3}", "pod", POD))'

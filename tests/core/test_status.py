@@ -35,6 +35,8 @@ GONE = TargetProblem("TargetNotFound", "there is no Deployment/web: create it")
 THIN = Histogram(turns.BOUNDS, (30.0, 30.0, 30.0, 30.0, 30.0))
 MI = 2.0**20
 NO_SERIES = Missing("SeriesMissing", "no series match")
+BURNING = turns.spent(*[(1000.0, 400.0)] * 6)
+"""Eight times as many bad requests as may be, for six hours; then they stopped."""
 WITH_FALLBACK = spec(fallback={"minReplicas": 4, "failureThreshold": 3})
 
 
@@ -42,6 +44,7 @@ WITH_FALLBACK = spec(fallback={"minReplicas": 4, "failureThreshold": 3})
     ("word", "case"),
     [
         ("Healthy", turn(FAST)),
+        ("AtRisk", turn(FAST, remembered=BURNING)),
         ("Breaching", turn(SLOW)),
         ("Recovering", turn(SLOW, plan=plan(2, 4), change=change(2, 4))),
         ("Recovering", turn(SLOW, target=target(desired=4, ready=2))),
@@ -151,6 +154,34 @@ def test_use_is_shown_as_far_as_it_is_known() -> None:
     shown = status.summary.model_dump(exclude_none=True)
     assert not {"cpu", "throttled", "memoryOfLimit", "disk", "network"} & {*shown}
     assert report(turn(), None).utilization is None
+
+
+def test_the_error_budget() -> None:
+    status = report(turn(remembered=turns.spent((1000.0, 100.0), (1000.0, 0.0), (2000.0, 50.0))), None)
+    assert status.summary.budget == "25.0%"
+    assert status.objectives[0].budget_remaining_percent == "25.0"
+    assert status.budget
+    assert status.budget.model_dump(exclude_none=True) == {
+        "window": "28d",
+        "remainingPercent": "25.0",
+        "coveredPercent": "0.4",
+        "burnRate1h": "2.0",
+        "burnRate6h": "0.8",
+    }
+
+
+def test_an_overspent_budget_is_negative() -> None:
+    status = report(turn(remembered=turns.spent((1000.0, 222.0))), None)
+    assert status.summary.budget == "-344.0%"
+
+
+def test_a_budget_that_burns_says_when_it_is_spent() -> None:
+    hours = [(1000.0, 100.0)] * 6 + [(1000.0, 10.0)] * 18
+    status = report(turn(remembered=turns.spent(*hours)), None)
+    assert status.budget
+    # 1 - 780 / 1200 of a day's budget, at twice its rate: 4.2 hours from 08:00.
+    assert (status.budget.remaining_percent, status.budget.burn_rate6h) == ("35.0", "2.0")
+    assert status.budget.exhausts_at == "2027-01-15T12:00:00Z"
 
 
 def test_the_last_action_stays_until_the_next() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import identify
-from perfslo.core.memory import Memory, Sample
+from perfslo.core import budget, identify
+from perfslo.core.memory import BudgetSlice, Ledger, Memory, Sample
 from perfslo.core.model import (
     Change,
     ChangeResult,
@@ -72,6 +72,15 @@ def memory(**changes: Any) -> Memory:
     return replace(known, **changes)
 
 
+def spent(*hours: tuple[float, float], promise: PerformanceSLOSpec | None = None) -> Memory:
+    """A memory of these (requests, bad ones) of the last hours, newest first, the running one left out."""
+    promise = promise or spec()
+    newest = int(NOW // 3600) - 1
+    pieces = (BudgetSlice(newest - ago, 1, *counts, 3600.0) for ago, counts in enumerate(hours))
+    ledger = Ledger(tuple(reversed(tuple(pieces))))
+    return memory(ledgers={budget.key(promise, promise.primary_latency): ledger})
+
+
 def turn(
     latency: LatencyReading = FAST,
     *,
@@ -87,6 +96,7 @@ def turn(
     where = changes.pop("target", target())
     seen = seen or observation(latency, where.replicas if isinstance(where, Target) else None)
     made = Turn("shop", "web", 3, NOW, promise, where, ("replicas",), remembered, seen)
+    made = replace(made, books=budget.books(promise, remembered, NOW))
     if "diagnosis" not in changes:
         changes["diagnosis"] = identify.diagnose(promise, remembered, seen)
     return replace(made, **changes)

@@ -29,11 +29,13 @@ def prometheus(
     scrape_configs: Sequence[Mapping[str, Any]],
     interval: str = "1s",
     program: str = PROMETHEUS_3,
+    **config: Any,
 ) -> Iterator[str]:
     """Starts Prometheus with these jobs and yields its address once it is ready."""
     binary = _program(program)
     directory.mkdir(parents=True, exist_ok=True)
-    config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": scrape_configs}
+    intervals = {"scrape_interval": interval, "scrape_timeout": interval}
+    config = {"global": intervals, "scrape_configs": scrape_configs, **config}
     (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

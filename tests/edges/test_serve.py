@@ -12,6 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from perfslo.core import budget
+from perfslo.core.memory import BudgetSlice, Counted, Ledger, Memory
 from perfslo.core.model import (
     ChangeResult,
     Missing,
@@ -29,7 +31,7 @@ from perfslo.edges.prometheus.source import Sources
 from perfslo.edges.serve import Health, serve, stuck
 from perfslo.settings import Source
 from tests.arch.repository import ROOT
-from tests.core.turns import SLOW, change, observation, plan, spec, turn
+from tests.core.turns import NOW, SLOW, change, memory, observation, plan, spec, turn
 
 WELL = Health(alive=lambda: None, ready=lambda: None)
 
@@ -165,22 +167,53 @@ async def test_an_slo_has_what_its_pods_use(board: Board) -> None:
     assert not [name for name, labels in await board.scrape() if ("name", "web") in labels]
 
 
+async def test_the_charts_rules_use_metrics_that_exist(board: Board) -> None:
+    used = set(re.findall(r"\bperfslo_\w+", (ROOT / "helm/perfslo/files/rules/slo.yaml").read_text()))
+    ours = {family.name for family in board.metrics.registry.collect()}
+    assert len(used) == 5
+    assert {name.removesuffix("_total") for name in used} <= ours
+
+
 async def test_what_is_unknown_has_no_series(board: Board) -> None:
     gone = TargetProblem("TargetNotFound", "create it")
     board.turns = (turn(promise=spec(suspend=True), target=gone, observation=None, diagnosis=None),)
     seen = await board.scrape()
     assert {name for name, labels in seen if ("name", "web") in labels} == {
         "perfslo_paused",
+        "perfslo_objective_allowed_bad_ratio",
+        "perfslo_window_seconds",
         "perfslo_condition",
         "perfslo_lever_state",
     }
     assert seen[of("perfslo_condition", type="SLOMet", status="Unknown", **WEB)] == 1
 
 
+def counted() -> Memory:
+    """An hour with twice as many bad requests as may be, the second half of which this process counted."""
+    promise = budget.key(spec(), spec().primary_latency)
+    ledger = Ledger((BudgetSlice(int(NOW // 3600) - 1, 1, 1000.0, 100.0, 3600.0),))
+    return memory(ledgers={promise: ledger}, counts={promise: Counted(500.0, 50.0)})
+
+
+async def test_an_slo_has_its_budget(board: Board) -> None:
+    board.turns = (turn(remembered=counted()),)
+    seen = await board.scrape()
+    of_p95 = {"objective": "p95", **WEB}
+    assert seen[of("perfslo_requests_total", **of_p95)] == 500
+    assert seen[of("perfslo_bad_requests_total", **of_p95)] == 50
+    assert seen[of("perfslo_objective_allowed_bad_ratio", **of_p95)] == pytest.approx(0.05)
+    assert seen[of("perfslo_window_seconds", **WEB)] == 28 * 86400
+    assert seen[of("perfslo_error_budget_remaining_ratio", **of_p95)] == pytest.approx(-1.0)
+    assert seen[of("perfslo_error_budget_covered_ratio", **of_p95)] == pytest.approx(1 / (28 * 24))
+    assert seen[of("perfslo_burn_rate", window="1h", **of_p95)] == pytest.approx(2.0)
+    assert seen[of("perfslo_burn_rate", window="6h", **of_p95)] == pytest.approx(2.0)
+
+
 def eventful(name: str = "web") -> Turn:
     """One of which every family has something to say."""
     made = turn(
         promise=spec(cost={"replicaHourly": "0.04"}),
+        remembered=counted(),
         seen=observation(
             SLOW,
             Replicas(2, 2, cpu_request_cores=0.25),

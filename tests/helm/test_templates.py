@@ -81,6 +81,8 @@ def test_the_chart_is_without_lint() -> None:
         ("presets: {own: {histogram: x, by: {pod: {}, labels: {namespaceLabel: a, nameLabels: [b]}}}}", "/by"),
         ("presets: {own: {histogram: x, failed: {label: code, regex: x}}}", "label"),
         ("image: {repo: x}", "repo"),
+        ("rules: {kind: prometheusrule}", "/rules/kind"),
+        ("prometheus: {sources: {default: {address: http://x, recordedRequests: often}}}", "/recordedRequests"),
         ("admissionPolicy: {enabled: maybe}", "/admissionPolicy/enabled"),
     ],
 )

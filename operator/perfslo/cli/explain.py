@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from perfslo.api.v1alpha1 import Decision, ObjectiveStatus, PerformanceSLOStatus, SignalStatus, UtilizationStatus
+from perfslo.api.v1alpha1 import (
+    BudgetStatus,
+    Decision,
+    ObjectiveStatus,
+    PerformanceSLOStatus,
+    SignalStatus,
+    UtilizationStatus,
+)
 from perfslo.cli import _cluster
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import Api
@@ -59,6 +66,8 @@ def story(slo: JSON, now: datetime) -> Iterator[str]:
     if status.objectives:
         yield "Promises:"
         yield from (f"  {_promise(objective)}" for objective in status.objectives)
+    if status.budget:
+        yield f"Error budget: {_budget(status.budget)}"
     if status.signals:
         yield "Signals:"
         yield from (f"  {_signal(signal)}" for signal in status.signals)
@@ -127,6 +136,14 @@ def _promise(objective: ObjectiveStatus) -> str:
     elif between:
         words += between
     return f"{words} ({objective.message})" if objective.message else words
+
+
+def _budget(budget: BudgetStatus) -> str:
+    words = f"{budget.remaining_percent} % of {budget.window} left ({budget.covered_percent} % of it counted)"
+    rates = {"1 h": budget.burn_rate1h, "6 h": budget.burn_rate6h}
+    if told := [f"{rate} over {hours}" for hours, rate in rates.items() if rate is not None]:
+        words += f"; burn rate {', '.join(told)}"
+    return f"{words}; spent by {budget.exhausts_at} at that rate" if budget.exhausts_at else words
 
 
 def _signal(signal: SignalStatus) -> str:

@@ -116,12 +116,21 @@ def _slo_met(turn: Turn) -> Finding:
     words = "; ".join(_objective_words(objective, reading) for objective, reading in turn.readings if reading)
     match turn.diagnosis.slo_met:
         case True:
-            return "True", "ObjectivesMet", words
+            return "True", "ObjectivesMet", f"{words}{_burning_words(turn)}"
         case False:
             return "False", turn.diagnosis.bottleneck.value, _with_fix(f"{words}. {turn.diagnosis.why}", turn)
     if turn.diagnosis.bottleneck in _LATENCY_HOLDS:
         return "Unknown", "ObjectiveUnknown", words
     return "Unknown", turn.diagnosis.bottleneck.value, _with_fix(turn.diagnosis.why, turn)
+
+
+def _burning_words(turn: Turn) -> str:
+    if not (burning := turn.books.burning):
+        return ""
+    return (
+        f". The error budget of {burning.objective} burns {text.rate(burning.burn_rate)} times as fast as it may "
+        f"(last {burning.hours} h): look at when requests were bad"
+    )
 
 
 _LATENCY_HOLDS = (Bottleneck.HEALTHY, Bottleneck.OVERPROVISIONED, Bottleneck.NODE_PRESSURE)

@@ -42,7 +42,7 @@ def absorb(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -
     elapsed = now - memory.time if memory.time is not None else 0.0
     memory = evidence.gathered(spec, memory, observation)
     memory = _learnt(spec, memory, observation, elapsed)
-    return replace(memory, time=now, budget=budget.counted(spec, memory.budget, observation, elapsed))
+    return replace(budget.counted(spec, memory, observation, elapsed), time=now)
 
 
 def record(
@@ -101,7 +101,8 @@ def _slow_facts(memory: Memory) -> Memory:
         startup_seconds=memory.startup_seconds,
         last_decision=memory.last_decision,
         history=memory.history,
-        budget=memory.budget,
+        ledgers=memory.ledgers,
+        counts=memory.counts,
         pending=memory.pending,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ MAX_ENCODED_BYTES = 8192
 MAX_DECODED_BYTES = 1 << 20
 """Far above what `encode` writes; a damaged or hostile status must not unpack into the operator's memory."""
 MAX_HISTORY = 10
+HOUR_SECONDS = 3600
 MAX_SENTENCE = 300
 """Characters of a decision's sentence that are kept."""
 
@@ -122,14 +124,36 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSlice:
-    """Requests of a stretch of hours, for the error budget."""
+    """Requests of one hour or one day, for the error budget."""
 
     hour: int
     """Unix hours (time / 3600) of its beginning."""
     hours: int
-    total: float
-    bad: float
-    covered_seconds: float
+    total: float = 0.0
+    bad: float = 0.0
+    covered_seconds: float = 0.0
+
+
+Span = tuple[int, int]
+"""First and last of consecutive Unix hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of the requests that one promise is about."""
+
+    slices: tuple[BudgetSlice, ...] = ()
+    """Oldest first; they do not overlap."""
+    asked: tuple[Span, ...] = ()
+    """Hours that the source was asked about, oldest first: their counts are final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Requests, and how many of them were bad: slow or failed."""
+
+    total: float = 0.0
+    bad: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +165,15 @@ class Memory:
     last_decision: Decision | None = None
     history: tuple[Decision, ...] = ()
     """Decisions that changed something (or would have), newest first."""
-    budget: Mapping[str, tuple[BudgetSlice, ...]] = field(default_factory=dict)
-    """By latency objective, oldest first."""
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    """Where the error budget goes, by what is promised (see `budget.key`)."""
     pending: Decision | None = None
     """The intervention in flight; none exists while tracking is all there is."""
     # fast facts
     time: float | None = None
     """Of the newest observation."""
+    counts: Mapping[str, Counted] = field(default_factory=dict)
+    """Requests that this process counted since it began, by what is promised."""
     known_since: float | None = None
     """Since when the load and latencies have been known without a break; None while they are not."""
     missing_cycles: int = 0
@@ -189,7 +215,8 @@ class _Saved:
     startup_seconds: float | None
     last_decision: Decision | None
     history: tuple[Decision, ...]
-    budget: Mapping[str, tuple[BudgetSlice, ...]]
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    """Absent in what earlier versions wrote: the source is asked again."""
 
 
 _SAVED: TypeAdapter[_Saved] = TypeAdapter(_Saved)
@@ -203,7 +230,7 @@ def encode(memory: Memory) -> str:
         memory.startup_seconds,
         _trim(memory.last_decision) if memory.last_decision else None,
         tuple(_trim(decision) for decision in memory.history),
-        memory.budget,
+        memory.ledgers,
     )
     while len(text := _pack(saved)) > MAX_ENCODED_BYTES:
         saved = _shed(saved)
@@ -229,7 +256,7 @@ def decode(text: str | None) -> Memory:
         startup_seconds=saved.startup_seconds,
         last_decision=saved.last_decision,
         history=saved.history[:MAX_HISTORY],
-        budget=saved.budget,
+        ledgers=saved.ledgers,
     )
 
 
@@ -264,8 +291,15 @@ def _trim(decision: Decision) -> Decision:
 def _shed(saved: _Saved) -> _Saved:
     if len(saved.history) > 1:
         return replace(saved, history=saved.history[:-1])
-    if any(len(slices) > 1 for slices in saved.budget.values()):
-        return replace(saved, budget={name: slices[(len(slices) + 1) // 2 :] for name, slices in saved.budget.items()})
+    if any(len(ledger.slices) > 1 for ledger in saved.ledgers.values()):
+        return replace(saved, ledgers={promise: _newer_half(ledger) for promise, ledger in saved.ledgers.items()})
     if len(saved.capacities) > 1:
         return replace(saved, capacities=saved.capacities[:-1])
-    return _Saved(VERSION, (), saved.startup_seconds, None, (), {})
+    return _Saved(VERSION, (), saved.startup_seconds, None, ())
+
+
+def _newer_half(ledger: Ledger) -> Ledger:
+    """What is dropped counts as never asked about."""
+    slices = ledger.slices[(len(ledger.slices) + 1) // 2 :]
+    begin = slices[0].hour if slices else math.inf
+    return Ledger(slices, tuple((max(first, slices[0].hour), last) for first, last in ledger.asked if last >= begin))

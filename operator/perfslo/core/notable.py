@@ -22,7 +22,8 @@ NOISE_REQUESTS = 1000.0
 
 _MEASURED = {
     "p50", "p95", "p99", "requestsPerSecond", "errors", "cpu", "throttled", "memory", "memoryOfLimit", "disk",
-    "network", "utilization", "budget", "current", "value", "badPercent", "requests", "message",
+    "network", "utilization", "budget", "budgetRemainingPercent", "current", "value", "badPercent", "requests",
+    "message",
 }  # fmt: skip
 """Fields whose numbers carry noise, and so do those of the fields within."""
 _RIDE_ALONG = {"observedTime", "ageSeconds", "exhaustsAt", "badPercentLow", "badPercentHigh"}

@@ -20,6 +20,7 @@ def objective_status(turn: Turn, objective: Objective, reading: ObjectiveReading
     )
     evidence = _evidence(turn, objective)
     to_add = _bucket_to_add(objective, evidence)
+    account = turn.books.accounts.get(objective.name)
     return ObjectiveStatus(
         name=objective.name,
         state=_objective_state(objective, reading, evidence),
@@ -29,6 +30,7 @@ def objective_status(turn: Turn, objective: Objective, reading: ObjectiveReading
         bad_percent_low=_percent_number(reading.bad_ratio_low),
         bad_percent_high=_percent_number(reading.bad_ratio_high),
         allowed_bad_percent=_percent_number(reading.allowed_bad_ratio),
+        budget_remaining_percent=text.percent_number(account.remaining_ratio) if account else None,
         requests=_requests(objective, reading, evidence),
         age_seconds=None if isinstance(evidence, Missing) else round(evidence.age_seconds),
         interpolated=_interpolated(objective, evidence),

@@ -185,6 +185,14 @@ class Pods:
         return tuple((namespace, workload) for workload in sorted(pod_workloads))
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded(Pods):
+    """Series that rules recorded from such: they carry the workload itself."""
+
+    def named(self, series: str) -> str:
+        return series
+
+
 def in_namespaces(label: str, namespaces: Sequence[str]) -> Matcher:
     """A matcher for one of these namespaces, or for any when there are none."""
     return Matcher(label, "=~", one_of(namespaces)) if namespaces else Matcher(label, "!=", "")
@@ -218,6 +226,7 @@ class Over(StrEnum):
     """Minus the age of the newest sample by the server's own clock: the greatest is the freshest."""
     INCREASE = "increase"
     COUNT = "count_over_time"
+    SUM = "sum_over_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +238,8 @@ class Query:
     over: Over = Over.NOW
     window_seconds: float = 0.0
     offset_seconds: float = 0.0
+    at_seconds: int | None = None
+    """Unix time to look at; None is the server's now."""
     aggregate: Literal["sum", "max", "pods"] = "sum"
     """`pods` counts those with a value above `least`, however many series each has."""
     least: float = -math.inf
@@ -287,6 +298,8 @@ class Query:
             selector += f"[{seconds(self.window_seconds)}]"
         if self.offset_seconds:
             selector += f" offset {seconds(self.offset_seconds)}"
+        if self.at_seconds is not None:
+            selector += f" @ {self.at_seconds}"
         match self.over:
             case Over.NOW:
                 return selector

@@ -163,7 +163,8 @@ def bucket_to_add(of: Histogram, threshold_seconds: float) -> float | None:
 def _normal_quantile(count: float, total: float) -> float:
     """Of the share that `count` is; half a request stands for none and for all, which have no quantile."""
     half = min(0.5, 0.25 * total)
-    return _NORMAL.inv_cdf(min(max(count, half), total - half) / total)
+    share = min(max(count, half), total - half) / total
+    return _NORMAL.inv_cdf(min(max(share, _SAME), 1 - _SAME))  # of next to no requests even a half may round to none
 
 
 def _edges(of: Histogram, index: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import math
 
 from perfslo.api.v1alpha1 import (
     MAX_HISTORY,
+    BudgetStatus,
     CostStatus,
     Decision,
     LeverState,
@@ -67,6 +68,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         desired_replicas=turn.plan.final_replicas if turn.plan else None,
         last_decision=decision,
         history=_history(turn, previous.history, decision),
+        budget=_budget(turn),
         cost=_cost(turn),
         memory=MemoryStatus(version=memory_codec.VERSION, data=memory_codec.encode(turn.memory)),
     )
@@ -108,7 +110,9 @@ def state(turn: Turn) -> State:
             return "Unknown"
     if turn.diagnosis.slo_met is False:
         return "Recovering" if turn.acting else "Breaching"
-    return "Healthy" if turn.diagnosis.slo_met else "Unknown"
+    if turn.diagnosis.slo_met is None:
+        return "Unknown"
+    return "AtRisk" if turn.books.burning else "Healthy"
 
 
 def _summary(turn: Turn, previous: Summary) -> Summary:
@@ -136,6 +140,7 @@ def _summary(turn: Turn, previous: Summary) -> Summary:
         memory_of_limit=used.memory_of_limit,
         disk=disk(observation) if observation else None,
         network=network(observation) if observation else None,
+        budget=_budget_left(turn),
         bottleneck=_bottleneck(diagnosis),
         last_action=_last_action(turn, previous),
         cost=_hourly(turn, replicas.desired) if replicas else None,
@@ -170,6 +175,11 @@ def _utilization(turn: Turn) -> UtilizationStatus | None:
     return used if used != UtilizationStatus() else None
 
 
+def _budget_left(turn: Turn) -> str | None:
+    account = turn.books.accounts.get(turn.spec.primary_objective.name)
+    return f"{text.percent_number(account.remaining_ratio)}%" if account else None
+
+
 def _bottleneck(diagnosis: Diagnosis | None) -> str | None:
     if diagnosis is None or diagnosis.bottleneck in (Bottleneck.HEALTHY, Bottleneck.NO_TRAFFIC):
         return None
@@ -181,6 +191,30 @@ def _last_action(turn: Turn, previous: Summary) -> str | None:
         step = turn.change.step
         return f"{step.lever} {step.current}->{step.wanted}"
     return previous.last_action
+
+
+def _budget(turn: Turn) -> BudgetStatus | None:
+    """The primary objective's."""
+    account = turn.books.accounts.get(turn.spec.primary_objective.name)
+    if account is None:
+        return None
+    return BudgetStatus(
+        window=turn.spec.window,
+        remaining_percent=text.percent_number(account.remaining_ratio),
+        covered_percent=text.percent_number(account.covered_ratio),
+        burn_rate1h=_burn_rate(account.burn_rate_1h),
+        burn_rate6h=_burn_rate(account.burn_rate_6h),
+        exhausts_at=_to_the_hour(account.exhausts_at),
+    )
+
+
+def _burn_rate(rate: float | None) -> str | None:
+    return None if rate is None else text.rate(rate)
+
+
+def _to_the_hour(time: float | None) -> str | None:
+    """An estimate moves with each cycle; to the hour it is not written each time."""
+    return None if time is None else text.timestamp(time - time % 3600)
 
 
 # --- levers, decisions, cost --------------------------------------------------------------------------------------

@@ -21,6 +21,11 @@ def percent(ratio: float) -> str:
     return f"{ratio * 100:.1f}%" if abs(ratio) < 0.1 else f"{_whole(ratio * 100)}%"
 
 
+def percent_number(ratio: float) -> str:
+    """A share that may be negative or above all, as a number of percent to one decimal: 93.1, -240.0."""
+    return f"{round(ratio * 100, 1) + 0.0:.1f}" if abs(ratio) < 1e10 else f"{ratio * 100:.3g}"
+
+
 def rate(per_second: float) -> str:
     """Requests a second, without the unit: 0.4, 52.3, 1204."""
     return f"{per_second:.1f}" if per_second < 100 else _whole(per_second)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
+from perfslo.core.budget import Books
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
     Change,
@@ -50,6 +51,8 @@ class Turn:
     change: Change | None = None
     verdict: Verdict | None = None
     conflict: Conflict | None = None
+    books: Books = field(default_factory=Books)
+    """How its error budgets stand."""
 
     @property
     def why(self) -> str:

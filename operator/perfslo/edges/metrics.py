@@ -13,6 +13,7 @@ from perfslo.core import objectives
 from perfslo.core.levers import replicas
 from perfslo.core.model import ChangeResult, Observation, Target, Value
 from perfslo.core.turn import Turn
+from perfslo.edges.budget_metrics import Budgets
 from perfslo.edges.decision_metrics import Decisions
 from perfslo.edges.prometheus.source import Sources
 from perfslo.errors import LostRace, WriteConflict
@@ -31,6 +32,7 @@ class Metrics:
         GCCollector(registry=self.registry)
         self.registry.register(_Turns(turns))
         self.registry.register(Decisions(turns))
+        self.registry.register(Budgets(turns))
         self.registry.register(_Sources(sources))
         self._counted: set[tuple[str, str]] = set()
         build = Gauge(

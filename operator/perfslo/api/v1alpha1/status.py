@@ -140,6 +140,8 @@ class ObjectiveStatus(Model):
     """Upper end of the same interval, such as 9.2."""
     allowed_bad_percent: Word | None = None
     """Percentage of bad requests that the promise allows, such as 5."""
+    budget_remaining_percent: Word | None = None
+    """Error budget of the window that is left, such as 93.1; negative when overspent."""
     requests: Count | None = None
     """Requests that are the evidence."""
     age_seconds: Count | None = None
@@ -262,7 +264,7 @@ class Decision(Model):
 
 
 class BudgetStatus(Model):
-    """Error budget of the window."""
+    """Error budget of the primary objective, of the requests that were counted."""
 
     window: Word
     """The window, such as 28d."""
@@ -275,7 +277,7 @@ class BudgetStatus(Model):
     burn_rate6h: Annotated[Word | None, Field(alias="burnRate6h")] = None
     """Burn rate of the last six hours."""
     exhausts_at: Timestamp | None = None
-    """When the budget will be spent at the rate of the last six hours."""
+    """When the budget will be spent at the rate of the last six hours, to the hour; absent when it will not be."""
 
 
 class CostStatus(Model):

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from perfslo.api.v1alpha1 import CUSTOM
-from perfslo.core import custom, queries, scrape
+from perfslo.core import custom, hours, queries, scrape
 from perfslo.core.measure import Row, Series, Wanted, missing
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
@@ -35,6 +35,8 @@ from perfslo.settings import NamedSignal, Source
 
 MAX_IN_FLIGHT = 4
 """A fifth of the server's default `--query.max-concurrency`: dashboards and rules need the rest."""
+HOUR_PATIENCE_SECONDS = 5.0
+"""For all queries about one hour: what takes longer is asked about fewer SLOs, and the next cycle does not wait."""
 MAX_REFUSALS = 12
 """Of one query in a cycle: enough to find the one namespace of a thousand that a query cannot be answered for."""
 
@@ -206,6 +208,30 @@ class Sources:
         else:
             subject = queries.subject(wanted, self._presets[wanted.preset][variant], self._matchers[wanted.source])
         return replace(subject, native=True) if subject in self._states[wanted.source].native else subject
+
+    async def count(self, wanted: Sequence[Wanted], hour: int) -> Mapping[str, Series]:
+        """The requests of a whole hour (Unix seconds / 3600), by the keys of those SLOs that were answered.
+
+        All are of one source, which `measure` is not asking. This has no say in whether the source is unwell: an hour
+        is a heavier question than a window. Where rules record requests, these are read, and the series themselves for
+        what was not recorded.
+        """
+        state = self._states[wanted[0].source]
+        if state.is_open:
+            return {}
+        state.allow(HOUR_PATIENCE_SECONDS)
+        variants = {one.key: state.variants.get(one.key, 0) for one in wanted}
+        asking = [(one, self._its_subject(one, variants[one.key])) for one in wanted if not self._misconfigured(one)]
+        raw = asking
+        answers: dict[str, Answers] = {}
+        if self._settings[wanted[0].source].recorded_requests:
+            named = [(one, subject, hours.recorded_name(one.preset, variants[one.key])) for one, subject in asking]
+            recorded = [(one, hours.asks(subject, hour, name)) for one, subject, name in named if one.preset != CUSTOM]
+            answers |= await self._round(state, recorded)
+            raw = [(one, subject) for one, subject in asking if not any(answers.get(one.key, {}).values())]
+        answers |= await self._round(state, [(one, hours.asks(subject, hour)) for one, subject in raw])
+        counted = ((one.key, hours.series(subject, answers[one.key])) for one, subject in asking)
+        return {key: series for key, series in counted if series}
 
     async def close(self) -> None:
         """Ask no more; queries in flight end by their own deadline."""

@@ -74,8 +74,12 @@ class State:
 
     def begin(self, patience_seconds: float) -> None:
         """A new cycle."""
-        self.problem, self.deadline = None, time.monotonic() + patience_seconds
-        self.asks_own, self.turn = False, self.turn + 1
+        self.allow(patience_seconds)
+        self.turn += 1
+
+    def allow(self, patience_seconds: float) -> None:
+        """Questions for so long, whatever became of those before."""
+        self.problem, self.deadline, self.asks_own = None, time.monotonic() + patience_seconds, False
 
     def remember_only(self, keys: Set[str]) -> None:
         """Forget SLOs that are no longer asked about."""
