@@ -64,7 +64,7 @@ def talks_html(_: Pod) -> Page:
 
 
 def is_renamed(pod: Pod) -> Page:
-    pod.metric = "http_request_duration_seconds"
+    pod.metric = "shop_request_duration_seconds"
     return pod
 
 

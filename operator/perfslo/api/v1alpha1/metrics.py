@@ -103,7 +103,8 @@ class Metrics(SpecModel):
 
     rules = (
         Rule(
-            cel=f"(self.preset == '{CUSTOM}') == has(self.custom)",
+            # The API server tries a default before it has filled in those within.
+            cel=f"(has(self.preset) && self.preset == '{CUSTOM}') == has(self.custom)",
             holds=lambda metrics: (metrics.preset == CUSTOM) == (metrics.custom is not None),
             message="write custom together with preset: custom, and only then",
             field="custom",
