@@ -12,6 +12,8 @@ K ?=
 WORKERS ?= 4
 # How many SLOs `make bench-scale` measures with, and what else `python -m bench.scale --help` lists.
 SLOS ?= 1000
+# For `make bench`: a directory with traces, and what else `python -m bench.decide --help` lists.
+TRACES ?=
 BENCH_OPTIONS ?=
 
 BIN := .venv/bin
@@ -22,11 +24,15 @@ CLUSTER := $(PYTHON) dev/cluster/cluster.py
 CLUSTER_PYTEST = PATH="$$($(CLUSTER) bin):$$PATH" $(BIN)/pytest --timeout 3600 $(if $(K),-k "$(K)")
 # Exit code 5: K chose none of these.
 OR_NONE = $(if $(K),|| test $$? -eq 5)
-# Side by side first; then, on a quiet machine, what measures it.
-CLUSTER_TESTS = $(CLUSTER_PYTEST) -m "cluster and not alone" -n $(WORKERS) --dist loadgroup --junitxml .out/junit-cluster.xml \
-	$(OR_NONE); $(CLUSTER_PYTEST) -m "cluster and alone" --capture no --junitxml .out/junit-alone.xml $(OR_NONE)
+# Set by test-long. What sends traffic through real proxies is left out without it, as they take long to build.
+PERFSLO_TEST_LONG ?=
+CHOSEN = cluster$(if $(PERFSLO_TEST_LONG),, and not long)
+PROXIES := envoy-gateway envoy traefik
+# Side by side first, a file at a time, for its tests share a server; then, on a quiet machine, what measures it.
+CLUSTER_TESTS = $(CLUSTER_PYTEST) -m "$(CHOSEN) and not alone" -n $(WORKERS) --dist loadfile --junitxml .out/junit-cluster.xml \
+	$(OR_NONE); $(CLUSTER_PYTEST) -m "$(CHOSEN) and alone" --capture no --junitxml .out/junit-alone.xml $(OR_NONE)
 GENERATED := crds docs/reference helm/perfslo/files
-LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 ##@ Start
@@ -76,8 +82,10 @@ test-cluster: install cluster images ## Part of what runs on a real cluster: mak
 	$(CLUSTER_TESTS)
 
 .PHONY: test-long
-test-long: install cluster images ## What runs on a real cluster, at full length
-	PERFSLO_TEST_LONG=1 $(CLUSTER_TESTS)
+test-long: export PERFSLO_TEST_LONG = 1
+test-long: install cluster images ## What runs on a real cluster, at full length, and real proxies
+	$(CLUSTER) image $(PROXIES)
+	$(CLUSTER_TESTS)
 
 .PHONY: verify
 verify: generate ## Regenerate, lint, check types and import contracts; fail on a difference
@@ -94,6 +102,10 @@ verify: generate ## Regenerate, lint, check types and import contracts; fail on 
 	fi
 
 ##@ Measure
+
+.PHONY: bench
+bench: install ## How well perfslo decides, against its rivals and a clairvoyant: make bench TRACES=dir
+	$(BIN)/python -m bench.decide $(if $(TRACES),--traces "$(TRACES)") $(BENCH_OPTIONS)
 
 .PHONY: bench-scale
 bench-scale: install ## What the operator costs with many SLOs, as a row of JSON: make bench-scale SLOS=1000
@@ -134,11 +146,14 @@ golden: install ## Write what tests compare with: the presets' queries, the char
 
 .PHONY: lock
 lock: install ## Resolve the dependencies anew and pin them with hashes
-	$(LOCK) --output-file requirements.lock pyproject.toml
-	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
-	$(LOCK) --only-build-deps --build-deps-for wheel --constraint requirements-dev.lock \
+	$(LOCK) --strip-extras --output-file requirements.lock pyproject.toml
+	@# With extras: pip takes a pin without one for no pin of coverage[toml], as soon as there is a newer coverage.
+	$(LOCK) --no-strip-extras --extra dev --extra simulate --constraint requirements.lock \
+	  --output-file requirements-dev.lock pyproject.toml
+	$(LOCK) --strip-extras --only-build-deps --build-deps-for wheel \
+	  --constraint <(sed -E 's/^([a-z0-9-]+)\[[a-z,]+\]==/\1==/' requirements-dev.lock) \
 	  --output-file requirements-build.lock pyproject.toml
-	$(LOCK) --constraint requirements.lock --output-file demo/requirements.txt demo/requirements.in
+	$(LOCK) --strip-extras --constraint requirements.lock --output-file demo/requirements.txt demo/requirements.in
 
 .PHONY: clean
 clean: ## Remove what builds and tests left behind; .venv stays

@@ -9,6 +9,7 @@ from string import Template
 
 MANIFESTS = Path(__file__).parent / "manifests"
 DEMO_IMAGE = "localhost/perfslo/demo:dev"
+STORES_IMAGE = "localhost/perfslo/stores:dev"
 PROMETHEUS_IMAGE = "localhost/perfslo/prometheus:dev"
 
 
@@ -19,8 +20,15 @@ def service(
     replicas: int = 2,
     workers: int = 2,
     behaviour: Mapping[str, float] | None = None,
+    flags: Mapping[str, str] | None = None,
+    with_stores: bool = False,
+    cpu_limit: str = "",
 ) -> str:
-    """The web service; `behaviour` has any of `cpu_ms`, `wait_ms`, `cv`, `fail_ratio` (see demo/app/settings.py)."""
+    """The web service; `behaviour` has fields of demo/app/settings.py, `flags` keys of demo/app/flags.py.
+
+    With stores, it looks things up in those that `stores` makes. A `cpu_limit` such as 200m throttles it.
+    """
+    limits = {"memory": "160Mi"} | ({"cpu": cpu_limit} if cpu_limit else {})
     return _fill(
         "service",
         name=name,
@@ -28,7 +36,27 @@ def service(
         replicas=replicas,
         workers=workers,
         behaviour=_quoted(json.dumps(behaviour or {})),
+        flags=json.dumps(flags or {}),
+        database_url="postgresql://nobody@database:6432/shop" if with_stores else "",
+        redis_url="redis://redis:6379" if with_stores else "",
+        limits=json.dumps(limits),
     )
+
+
+def stores(*, max_connections: int = 100, redis_replicas: int = 1, image: str = STORES_IMAGE) -> str:
+    """Redis, and PostgreSQL behind a PgBouncer that takes `max_connections` clients."""
+    return _fill(
+        "stores",
+        image=image,
+        max_connections=max_connections,
+        server_connections=max_connections + 10,
+        redis_replicas=redis_replicas,
+    )
+
+
+def workers(name: str, *, of: str, replicas: int = 1, image: str = DEMO_IMAGE) -> str:
+    """Background workers `name` for the heavy work of the service `of`."""
+    return _fill("worker", name=name, service=of, replicas=replicas, image=image)
 
 
 def load(

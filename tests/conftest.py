@@ -18,6 +18,7 @@ from uuid import uuid4
 import pytest
 
 ROOT = Path(__file__).parents[1]
+Done = subprocess.CompletedProcess[str]
 LONGEST_FIRST = ("test_outage.py", "test_leadership.py")
 CRDS = ("performanceslos.perfslo.io", "leverclaims.perfslo.io")
 
@@ -29,17 +30,24 @@ class Cluster:
     kubeconfig: Path
     binaries: Path
 
-    def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:  # noqa: A002
+    def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> Done:  # noqa: A002
         """Run kubectl; with `check`, a refusal fails the test with what kubectl said."""
+        return self._run("kubectl", *args, input=input, check=check, timeout=120)
+
+    def helm(self, *args: str, input: str | None = None, check: bool = True) -> Done:  # noqa: A002
+        """Run helm, as kubectl."""
+        return self._run("helm", *args, input=input, check=check, timeout=300)
+
+    def _run(self, program: str, *args: str, input: str | None, check: bool, timeout: float) -> Done:  # noqa: A002
         done = subprocess.run(
-            [str(self.binaries / "kubectl"), f"--kubeconfig={self.kubeconfig}", *args],
+            [str(self.binaries / program), f"--kubeconfig={self.kubeconfig}", *args],
             input=input,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout,
         )
         if check and done.returncode:
-            pytest.fail(f"kubectl {' '.join(args)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
+            pytest.fail(f"{program} {' '.join(args)} exited {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
 
     def get(self, *args: str) -> Any:
@@ -108,9 +116,9 @@ def crds(cluster: Cluster) -> None:
         cluster.explained(*CRDS)
 
 
-def cluster_py(command: str) -> str:
+def cluster_py(*command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "dev/cluster/cluster.py", command], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "dev/cluster/cluster.py", *command], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     if done.returncode:
         pytest.fail(f"no cluster is up: run `make cluster` ({done.stderr.strip() or done.stdout.strip()})")

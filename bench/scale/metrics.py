@@ -25,12 +25,10 @@ QUERY_LOG = DIRECTORY / "queries.log"
 
 @dataclass(frozen=True)
 class Load:
-    """What Prometheus did for some queries."""
+    """What Prometheus did for some queries; how many there were, the operator counts itself."""
 
-    queries: int = 0
     seconds: float = 0.0
     """Of evaluation, all queries together."""
-    peak_samples: int = 0
     in_flight: int = 0
     """How many were evaluated at once, at most."""
 
@@ -123,15 +121,13 @@ class Prometheus:
 
 def _load(entries: Iterable[Mapping[str, Any]]) -> Load:
     spans = []
-    peak = 0
     for entry in entries:
         ended = datetime.fromisoformat(entry["time"]).timestamp()
         seconds = entry["stats"]["timings"]["execTotalTime"]
         spans.append((ended - seconds, ended))
-        peak = max(peak, entry["stats"]["samples"]["peakSamples"])
     edges = sorted([(begun, 1) for begun, _ in spans] + [(ended, -1) for _, ended in spans])
     running = most = 0
     for _, step in edges:
         running += step
         most = max(most, running)
-    return Load(len(spans), sum(ended - begun for begun, ended in spans), peak, most)
+    return Load(sum(ended - begun for begun, ended in spans), most)

@@ -81,8 +81,8 @@ class Operator:
         return pid
 
     def metrics(self, *names: str) -> dict[str, float]:
-        """Its own metrics, summed over their labels; all of them when none is named."""
-        query = "?" + "&".join(f"name[]={name}" for name in names) if names else ""
+        """Some of its own metrics, summed over their labels."""
+        query = "?" + "&".join(f"name[]={name}" for name in names)
         totals: dict[str, float] = {}
         for name, value in _SAMPLE.findall(self._get(f"/metrics{query}").decode()):
             totals[name] = totals.get(name, 0.0) + float(value)

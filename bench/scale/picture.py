@@ -1,6 +1,6 @@
 """Writes the table and the picture of the committed results: python -m bench.scale.picture (needs matplotlib).
 
-`pip install -e .[bench]` brings it; nothing else does.
+`pip install -e .[simulate]` brings it; nothing else does.
 """
 
 from __future__ import annotations

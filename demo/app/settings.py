@@ -18,6 +18,7 @@ class Server:
 
     `workers` requests are served at a time, others queue in order of arrival; beyond `queue_limit` waiting they are
     refused (503). On SIGTERM the service goes on accepting for `drain_seconds`, while it is taken off the endpoints.
+    Without a `database_url` nothing is looked up; without a `redis_url` there is neither cache nor queue.
     """
 
     port: int = 8080
@@ -25,17 +26,27 @@ class Server:
     queue_limit: int = 5000
     drain_seconds: float = 3.0
     behaviour_file: Path | None = None
+    flags_directory: Path | None = None
+    database_url: str = ""
+    pool_size: int = 4
+    """Connections to the database, while no flag says otherwise."""
+    redis_url: str = ""
+    cache_ttl_seconds: float = 120.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Server:
-        """Reads PORT, WORKERS, QUEUE_LIMIT, DRAIN_SECONDS, BEHAVIOUR_FILE; a wrong one is named in a ValueError."""
-        path = environ.get("BEHAVIOUR_FILE")
+        """Reads the fields' names in capitals; a wrong number is named in a ValueError."""
         return cls(
             port=int(_number(environ, "PORT", cls.port, at_least=1)),
             workers=int(_number(environ, "WORKERS", cls.workers, at_least=1)),
             queue_limit=int(_number(environ, "QUEUE_LIMIT", cls.queue_limit, at_least=0)),
             drain_seconds=_number(environ, "DRAIN_SECONDS", cls.drain_seconds, at_least=0),
-            behaviour_file=Path(path) if path else None,
+            behaviour_file=_path(environ, "BEHAVIOUR_FILE"),
+            flags_directory=_path(environ, "FLAGS_DIRECTORY"),
+            database_url=environ.get("DATABASE_URL", ""),
+            pool_size=int(_number(environ, "POOL_SIZE", cls.pool_size, at_least=1)),
+            redis_url=environ.get("REDIS_URL", ""),
+            cache_ttl_seconds=_number(environ, "CACHE_TTL_SECONDS", cls.cache_ttl_seconds, at_least=0.001),
         )
 
 
@@ -45,12 +56,31 @@ class Behaviour:
 
     A request burns `cpu_ms` and then waits `wait_ms` (means), both multiplied by one lognormal factor of mean 1 and
     coefficient of variation `cv` (0: constant). A share `fail_ratio` of requests is answered with 500 at once.
+    Each request looks one of `keys` keys up, on which the database works for `query_ms` (mean, with such a factor of
+    its own; 0: no look-up). A share `heavy_ratio` then has heavy work of `heavy_ms` (waiting). A share `static_ratio`
+    is for assets and nothing of all that: it waits `static_ms`.
     """
 
     cpu_ms: float = 1.0
     wait_ms: float = 60.0
     cv: float = 1.0
     fail_ratio: float = 0.0
+    query_ms: float = 0.0
+    keys: float = 50
+    heavy_ratio: float = 0.0
+    heavy_ms: float = 0.0
+    static_ratio: float = 0.0
+    static_ms: float = 0.0
+
+    @property
+    def heavy(self) -> Behaviour:
+        """What one piece of heavy work costs, wherever it is done."""
+        return Behaviour(cpu_ms=0.0, wait_ms=self.heavy_ms, cv=self.cv)
+
+    @property
+    def asset(self) -> Behaviour:
+        """What one static asset costs."""
+        return Behaviour(cpu_ms=0.0, wait_ms=self.static_ms, cv=self.cv)
 
     @classmethod
     def from_json(cls, text: str) -> Behaviour:
@@ -62,8 +92,8 @@ class Behaviour:
         if unknown := sorted(set(values) - known):
             raise ValueError(f"unknown {', '.join(unknown)}: write one of {', '.join(sorted(known))}")
         numbers = {name: _number(values, name, 0.0, at_least=0) for name in values}
-        if numbers.get("fail_ratio", 0) > 1:
-            raise ValueError("fail_ratio must be between 0 and 1")
+        if above := [name for name, number in numbers.items() if name.endswith("_ratio") and number > 1]:
+            raise ValueError(f"{above[0]} must be between 0 and 1")
         return cls(**numbers)
 
 
@@ -92,6 +122,10 @@ class BehaviourFile:
             log.error("keeping %s: %s: %s", self.current, self._path, error)
         else:
             log.info("now %s", self.current)
+
+
+def _path(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(environ[name]) if environ.get(name) else None
 
 
 def _number(values: Mapping[str, object], name: str, default: float, *, at_least: float) -> float:

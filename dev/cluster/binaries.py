@@ -1,6 +1,7 @@
 """Builds the cluster's programs from pinned Go modules, once per version, into the user's cache."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paths import CACHE, HERE
-from shell import ClusterError, run_logged, say
+from shell import ClusterError, output, run_logged, say
 
 _KUBERNETES = "v1.36.3"
 _KUBERNETES_VERSION_FLAGS = " ".join(
@@ -79,10 +80,29 @@ CLIENTS = (
 )
 """What a user of any cluster needs besides kubectl, and what the images are made of."""
 
+PROXIES = {
+    "envoy-gateway": Part("envoy-gateway", {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"}),
+    "traefik": Part("traefik", {"traefik": "github.com/traefik/traefik/v3/cmd/traefik"}),
+}
+"""By image. Built only for what sends traffic through them: each takes about as long as all of Kubernetes."""
+
+SOURCES = {
+    "envoy-gateway": ("envoy-gateway", "github.com/envoyproxy/gateway"),
+    "gateway-api": ("envoy-gateway", "sigs.k8s.io/gateway-api"),
+    "istio": ("istio", "istio.io/api"),
+    "traefik": ("traefik", "github.com/traefik/traefik/v3"),
+}
+"""Modules of which more than programs is used (definitions of kinds, a chart): where each is pinned, and its name."""
+
 FROM_SOURCE = NODE + CLIENTS
 ANY_CLUSTER = (_kubernetes("kubectl"), *CLIENTS)
 BENCHMARK = (_kubernetes("kube-apiserver", "kubectl"), PROMETHEUS)
 """An API server without a node, and what is measured against it."""
+
+
+def for_images(parts: tuple[Part, ...], names: Iterable[str]) -> tuple[Part, ...]:
+    """With what these images are made of besides."""
+    return (*parts, *(PROXIES[name] for name in names if name in PROXIES))
 
 
 def ensure(parts: Iterable[Part]) -> Path:
@@ -91,6 +111,13 @@ def ensure(parts: Iterable[Part]) -> Path:
     for part in parts:
         _build(part)
     return _gather(parts)
+
+
+def source(name: str) -> Path:
+    """The directory with a module's files, downloaded if need be. Raises ClusterError."""
+    directory, module = SOURCES[name]
+    told = output("go", "-C", HERE / directory, "mod", "download", "-json", module)
+    return Path(json.loads(told)["Dir"])
 
 
 def built(parts: Iterable[Part]) -> bool:

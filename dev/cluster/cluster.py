@@ -110,7 +110,7 @@ def image(names: list[str]) -> None:
     cluster = provider()
     if not cluster.healthy():
         raise ClusterError("There is no healthy cluster to give images to. `make cluster` brings one up.")
-    cluster.load(names or list(images.IMAGES))
+    cluster.load(names or list(images.USUAL))
 
 
 @contextmanager
@@ -136,10 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
     commands.add_parser("audit-log", help="print the path of the API server's audit log")
     commands.add_parser("bin", help="print the directory that holds kubectl, helm, and vegeta")
+    module = commands.add_parser("source", help="print the directory with the files of a Go module, for tests")
+    module.add_argument("name", choices=binaries.SOURCES)
     commands.add_parser("prometheus-2", help="print the path of a Prometheus 2, as Debian has it, for tests")
     build = commands.add_parser("image", help="build images and load them into the cluster")
     build.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(images.IMAGES)}; all when none is named"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join(images.IMAGES)}; {', '.join(images.USUAL)} when none is named",
     )
     return parser
 
@@ -156,6 +161,8 @@ def _run(arguments: argparse.Namespace) -> None:
             print(programs(provider().PARTS))
         case "prometheus-2":
             print(debian.program("prometheus", "usr/bin/prometheus"))
+        case "source":
+            print(binaries.source(arguments.name))
         case "up":
             with _one_at_a_time():
                 up()

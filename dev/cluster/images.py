@@ -38,9 +38,15 @@ IMAGES = {
     for image in (
         Image("operator", REPOSITORY),
         Image("demo", REPOSITORY / "demo", ("vegeta",)),
+        Image("stores", REPOSITORY / "demo" / "stores"),
         Image("prometheus", HERE / "prometheus", ("prometheus",), on_base=False),
+        Image("envoy-gateway", HERE / "envoy-gateway", ("envoy-gateway",), on_base=False),
+        Image("envoy", HERE / "envoy"),
+        Image("traefik", HERE / "traefik", ("traefik",), on_base=False),
     )
 }
+USUAL = ("operator", "demo", "prometheus", "stores")
+"""What most tests need; the proxies take long to build."""
 PAUSE = Image("pause", HERE / "pause", ("pause",), on_base=False)
 """Holds a pod's namespaces."""
 

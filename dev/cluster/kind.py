@@ -71,7 +71,7 @@ def healthy() -> bool:
 
 def load(names: list[str]) -> None:
     """Build images and load them into the node."""
-    references = images.build_for_docker(names, binaries.ensure(PARTS))
+    references = images.build_for_docker(names, binaries.ensure(binaries.for_images(PARTS, names)))
     output("kind", "load", "docker-image", "--name", _NAME, *references)
 
 

@@ -61,7 +61,7 @@ def healthy() -> bool:
 
 def load(names: list[str]) -> None:
     """Build images and import them into the node's containerd."""
-    tools = binaries.ensure(PARTS)
+    tools = binaries.ensure(binaries.for_images(PARTS, names))
     for name in names:
         image = images.IMAGES[name]
         images.import_archive(image, images.archive(image, tools), tools)

@@ -15,7 +15,7 @@ import structlog
 from perfslo import __version__
 from perfslo.cycle import Cycle
 from perfslo.edges import presets
-from perfslo.edges.actuators.scale import ScaleActuator
+from perfslo.edges.actuators.all import every_lever
 from perfslo.edges.caretaker import Caretaker
 from perfslo.edges.claims import Claims
 from perfslo.edges.clock import Clock, SystemClock
@@ -70,16 +70,16 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
         write_seconds = settings.lease.duration_seconds - settings.lease.renew_deadline_seconds
         writer = Writer(api, elector.fence, timeout_seconds=write_seconds)
         claims = Claims(api, writer, settings.watch_namespaces, registry.by_uid)
-        scale = ScaleActuator(api, writer, claims, settings.scale_kinds)
+        levers = every_lever(api, writer, claims, settings)
         burst = settings.status_writes_per_second * settings.cycle_seconds
         cycle = Cycle(
             settings,
             registry,
             world,
             sources,
-            Hands(scale, settings.levers),
+            Hands(levers, settings.levers, world.target),
             Scribe(writer, StatusBudget(settings.status_writes_per_second, burst), identity),
-            Caretaker(claims, scale, settings.release_grace_seconds),
+            Caretaker(claims, levers, settings.release_grace_seconds),
             clock,
         )
         health = _health(settings, clock, registry, world, cycle)
@@ -119,8 +119,7 @@ async def _lead(elector: Elector, registry: Registry, world: World, claims: Clai
     await elector.leading.wait()
     cycle.metrics.leading.set(1)
     log.info("leading")
-    gc.collect()
-    gc.freeze()  # what was listed stays: nobody need look through it again
+    gc.freeze()  # what was listed stays: nobody need look through it, now or later
     await _list_claims(claims)
     await cycle.run()
 

@@ -6,25 +6,30 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import field
 
 import structlog
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import budget, guardrails, identify, iterate, measure, optimize, validate
-from perfslo.core import memory as memory_codec
+from perfslo.core import backends, budget, codec, measure
+from perfslo.core.backends import TRAFFIC, lever_key
+from perfslo.core.decide import conclude, decide
+from perfslo.core.frozen import dataclass, replace
 from perfslo.core.measure import Series, Wanted
 from perfslo.core.memory import Memory
-from perfslo.core.model import Replicas, Target, TargetProblem
-from perfslo.core.turn import Turn
+from perfslo.core.model import ChangeResult, Plan, Replicas, Route, Target, TargetProblem
+from perfslo.core.steps import TargetRef
+from perfslo.core.turn import Conflict, Turn
 from perfslo.edges.caretaker import Caretaker
 from perfslo.edges.clock import Clock
-from perfslo.edges.hands import Hands, find_conflict
+from perfslo.edges.hands import Hands, find_conflict, find_route_conflict
 from perfslo.edges.history import History
+from perfslo.edges.kube.reference import Reference
 from perfslo.edges.kube.world import World
 from perfslo.edges.metrics import Metrics
 from perfslo.edges.prometheus.source import Sources
 from perfslo.edges.scribe import Scribe, read_status
+from perfslo.edges.standing import Survey
 from perfslo.edges.watch import SLO, Registry
 from perfslo.errors import NotLeading
 from perfslo.settings import Settings
@@ -34,9 +39,10 @@ log = structlog.get_logger(__name__)
 BREATH = 50
 """Deciding takes about a millisecond an SLO: after this many, let probes and watches have the event loop."""
 
-BACKENDS_NOT_YET = TargetProblem(
-    "BackendsNotAvailable", "this version scales one target: write spec.scaleTargetRef instead of one for each backend"
-)
+NOT_MEASURED = measure.missing(measure.NOT_MEASURED)
+
+Rivals = Mapping[tuple[str, ...], list[SLO]]
+"""The SLOs that want a target, by its namespace, group, kind and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,13 @@ class Subject:
     slo: SLO
     spec: PerformanceSLOSpec
     target: Target | TargetProblem
+    """That of all backends together, where each has its own."""
+    backends: Mapping[str, Target] = field(default_factory=dict)
+    route: Route | TargetProblem | None = None
+
+    @property
+    def namespace(self) -> str:
+        return self.slo.namespace
 
 
 class Cycle:
@@ -69,11 +82,11 @@ class Cycle:
         self._caretaker = caretaker
         self._clock = clock
         self._memories: dict[tuple[str, ...], Memory] = {}
-        self.turns: Mapping[str, Turn] = {}
+        self.turns: dict[str, Turn] = {}
         self.heartbeat: float | None = None
         """Monotonic: when the cycle was last seen moving; None on a standby."""
         self._history = History(sources)
-        self.metrics = Metrics(lambda: self.turns.values(), sources)
+        self.metrics = Metrics(lambda: [*self.turns.values()], sources)  # a copy: it is scraped in another thread
 
     async def run(self) -> None:
         """One cycle after another, until cancelled.
@@ -94,39 +107,48 @@ class Cycle:
 
     async def once(self) -> None:
         now, slos = self._clock.time(), self._registry.snapshot()
-        subjects = self._look_up(slos, now)
+        subjects = await self._look_up(slos, now)
         rivals = _rivals(subject.slo for subject in subjects.values())
-        turns: dict[str, Turn] = {}
+        budgets = self._settings.databases if "database" in self._settings.levers else None
+        survey = Survey(self._world, budgets, subjects.values(), now)
+        turned: list[str] = []
         for measuring in asyncio.as_completed([self._measure(those) for those in _by_source(subjects)]):
             those, measured = await measuring
-            turns |= await self._take_turns(those, measured, rivals, now)
-        self.turns = turns
+            turned += await self._take_turns(those, measured, rivals, survey, now)
+        self.turns = {key: self.turns[key] for key in turned}
         self._remember(slos)
         await self._tidy_up(slos, now)
         await self._fill_in(slos, subjects, now)
 
-    def _look_up(self, slos: Mapping[str, SLO], now: float) -> Mapping[str, Subject]:
+    async def _look_up(self, slos: Mapping[str, SLO], now: float) -> Mapping[str, Subject]:
         subjects = {}
-        for key, slo in slos.items():
+        for count, (key, slo) in enumerate(slos.items()):
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
             with self._contained("target not read", slo):
                 if slo.spec:
                     subjects[key] = self._subject(slo, slo.spec, now)
         return subjects
 
-    async def _measure(self, subjects: Mapping[str, Subject]) -> tuple[Mapping[str, Subject], Mapping[str, Series]]:
-        measured: Mapping[str, Series] = {}
+    async def _measure(self, subjects: Mapping[str, Subject]) -> tuple[Mapping[str, Subject], dict[str, Series]]:
+        measured: dict[str, Series] = {}
         with self._contained("not measured"):
-            measured = await self._sources.measure([*_wanted(subjects)])
+            measured |= await self._sources.measure([*_wanted(subjects), *_wanted_of_backends(subjects)])
         return subjects, measured
 
     async def _take_turns(
         self,
         subjects: Mapping[str, Subject],
-        measured: Mapping[str, Series],
-        rivals: Mapping[tuple[str, ...], list[SLO]],
+        measured: dict[str, Series],
+        rivals: Rivals,
+        survey: Survey,
         now: float,
-    ) -> Mapping[str, Turn]:
-        turns: dict[str, Turn] = {}
+    ) -> list[str]:
+        """One after another, and with each what it is made of, and the one before it, may go: of thousands it is much.
+
+        Returns whose turn it was.
+        """
+        turned: list[str] = []
         for count, (key, subject) in enumerate(subjects.items()):
             if count % BREATH == 0:
                 await asyncio.sleep(0)
@@ -134,8 +156,11 @@ class Cycle:
             if self._has_changed(subject.slo):
                 continue
             with self._contained("turn failed", subject.slo):
-                turns[key] = await self._turn(subject, measured.get(key), rivals[_target_key(subject.slo)], now)
-        return turns
+                series = measured.pop(key, None)
+                parts = {name: measured.pop(_part_key(key, name), NOT_MEASURED) for name in subject.backends}
+                self.turns[key] = await self._turn(subject, series, parts, rivals, survey, now)
+                turned.append(key)
+        return turned
 
     def _remember(self, slos: Mapping[str, SLO]) -> None:
         """A turn that failed or was left out costs no memory; an SLO that is gone does."""
@@ -198,7 +223,15 @@ class Cycle:
         seen = self._registry.by_uid(slo.uid)
         return seen is None or seen.generation != slo.generation
 
-    async def _turn(self, subject: Subject, series: Series | None, rivals: Iterable[SLO], now: float) -> Turn:
+    async def _turn(
+        self,
+        subject: Subject,
+        series: Series | None,
+        parts: Mapping[str, Series],
+        rivals: Rivals,
+        survey: Survey,
+        now: float,
+    ) -> Turn:
         """One SLO's turn, in the words of the loop."""
         slo, spec, target = subject.slo, subject.spec, subject.target
         memory = self._memory(slo)
@@ -206,47 +239,83 @@ class Cycle:
         if isinstance(target, TargetProblem) or series is None:
             return replace(turn, books=budget.books(spec, memory, now))
 
-        observation = measure.observe(spec, target.replicas, series, self._settings.cycle_seconds, now)
-        memory = iterate.absorb(spec, memory, observation)
-        diagnosis = identify.diagnose(spec, memory, observation)
-        conflict = find_conflict(slo, target, rivals)
-        books = budget.books(spec, memory, now)
+        cycle_seconds = self._settings.cycle_seconds
+        observation = measure.observe(spec, target.replicas, series, cycle_seconds, now)
+        if spec.levers:
+            observation = replace(observation, standing=survey.standing(subject, series.lever_signals))
+        if subject.backends:
+            observation = replace(
+                observation,
+                backends={
+                    name: measure.observe(spec, subject.backends[name].replicas, own, cycle_seconds, now)
+                    for name, own in parts.items()
+                },
+                route=subject.route,
+            )
+        conflicts = _conflicts(subject, rivals)
+        decision = decide(spec, memory, observation, conflicts.keys(), self._settings.levers)
+        conflict = next((each for lever, each in conflicts.items() if lever != TRAFFIC), None)
         turn = replace(
-            turn, memory=memory, books=books, observation=observation, diagnosis=diagnosis, conflict=conflict
+            turn,
+            memory=decision.memory,
+            books=budget.books(spec, decision.memory, now),
+            observation=observation,
+            diagnosis=decision.diagnosis,
+            parts=decision.parts,
+            shift=decision.shift,
+            conflict=conflict,
+            route_conflict=conflicts.get(TRAFFIC),
         )
-        if spec.suspend:
+        if decision.plan is None:
             return turn
 
-        plan = optimize.plan(spec, memory, observation, diagnosis)
-        plan = guardrails.guard(spec, memory, observation, diagnosis, plan)
-        change = await self._hands.act(slo, target, plan, conflict, now)
-        verdict = validate.judge(spec, memory, observation)
-        memory = iterate.record(spec, memory, observation, diagnosis, plan, change, verdict)
-        turn = replace(turn, memory=memory, plan=plan, change=change, verdict=verdict)
+        change = await self._hands.act(slo, target, decision.plan, _of_step(conflicts, decision.plan), now)
+        if change and change.result is ChangeResult.APPLIED:
+            survey.ordered(subject, change.step)
+        memory, verdict = conclude(spec, decision, change)
+        turn = replace(turn, memory=memory, plan=decision.plan, change=change, verdict=verdict)
         self.metrics.count(turn)
         return turn
 
     def _subject(self, slo: SLO, spec: PerformanceSLOSpec, now: float) -> Subject:
-        if spec.scale_target_ref is None:
-            return Subject(slo, spec, BACKENDS_NOT_YET)
-        return Subject(slo, spec, self._world.target(slo.namespace, spec.scale_target_ref, now))
+        if spec.scale_target_ref:
+            return Subject(slo, spec, self._world.target(slo.namespace, spec.scale_target_ref, now))
+        found: dict[str, Target] = {}
+        for backend in backends.listed(spec):
+            if backend.scale_target_ref:
+                target = self._world.target(slo.namespace, backend.scale_target_ref, now)
+                if isinstance(target, TargetProblem):
+                    return Subject(slo, spec, replace(target, message=f"backend {backend.name}: {target.message}"))
+                found[backend.name] = target
+        ref = backends.route_ref(spec)
+        route = self._world.route(slo.namespace, ref, found.keys())
+        whole = backends.together(found, TargetRef(ref.group, ref.kind, ref.name))
+        return Subject(slo, spec, whole, found, route)
 
     def _memory(self, slo: SLO) -> Memory:
         """What this process remembers, else what the status kept from before it: then nothing fast is known yet."""
         if (memory := self._memories.get(_memory_key(slo))) is not None:
             return memory
         kept = read_status(slo.status).memory
-        return memory_codec.decode(kept.data if kept else None)
+        return codec.decode(kept.data if kept else None)
 
 
 def _memory_key(slo: SLO) -> tuple[str, ...]:
     """An SLO that was replaced, or pointed at another target, starts with what its status kept, or with nothing."""
-    return slo.uid, *_target_key(slo)
+    return slo.uid, *(part for key in _target_keys(slo) for part in key)
 
 
-def _target_key(slo: SLO) -> tuple[str, ...]:
-    ref = slo.spec.scale_target_ref if slo.spec else None
-    return (slo.namespace, ref.group, ref.kind, ref.name) if ref else (slo.namespace, slo.name)
+def _target_keys(slo: SLO) -> list[tuple[str, ...]]:
+    return [_target_key(slo.namespace, ref) for ref in slo.spec.scale_target_refs] if slo.spec else []
+
+
+def _target_key(namespace: str, ref: Reference) -> tuple[str, ...]:
+    return namespace, ref.group, ref.kind, ref.name
+
+
+def _part_key(key: str, backend: str) -> str:
+    """No name of Kubernetes contains the slash."""
+    return f"{key}/{backend}"
 
 
 def _by_source(subjects: Mapping[str, Subject]) -> Iterable[Mapping[str, Subject]]:
@@ -257,21 +326,53 @@ def _by_source(subjects: Mapping[str, Subject]) -> Iterable[Mapping[str, Subject
     return parts.values()
 
 
-def _rivals(slos: Iterable[SLO]) -> Mapping[tuple[str, ...], list[SLO]]:
+def _rivals(slos: Iterable[SLO]) -> Rivals:
     rivals: dict[tuple[str, ...], list[SLO]] = defaultdict(list)
     for slo in slos:
-        rivals[_target_key(slo)].append(slo)
+        for key in _target_keys(slo):
+            rivals[key].append(slo)
     return rivals
+
+
+def _conflicts(subject: Subject, rivals: Rivals) -> Mapping[str, Conflict]:
+    """By lever, and of backends by "replicas/" and its name."""
+    slo, whole = subject.slo, {"replicas": subject.target} if not subject.backends else {}
+    targets = whole | {f"replicas/{name}": target for name, target in subject.backends.items()}
+    found = {
+        lever: conflict
+        for lever, target in targets.items()
+        if isinstance(target, Target)
+        and (conflict := find_conflict(slo, target, rivals[_target_key(slo.namespace, target.ref)]))
+    }
+    if isinstance(subject.route, Route) and (conflict := find_route_conflict(subject.route)):
+        found[TRAFFIC] = conflict
+    return found
+
+
+def _of_step(conflicts: Mapping[str, Conflict], plan: Plan) -> Conflict | None:
+    """That which stands against the plan's first step."""
+    return next((conflicts.get(key) for key in map(lever_key, plan.steps)), None)
 
 
 def _wanted(subjects: Mapping[str, Subject]) -> Iterator[Wanted]:
     for key, subject in subjects.items():
         if isinstance(subject.target, Target):
-            yield Wanted(
-                key=key,
-                namespace=subject.slo.namespace,
-                workloads=subject.target.pod_workloads,
-                source=subject.spec.metrics.source,
-                preset=subject.spec.metrics.preset,
-                spec=subject.spec,
-            )
+            yield _wanted_of(subject, key, subject.target)
+
+
+def _wanted_of_backends(subjects: Mapping[str, Subject]) -> Iterator[Wanted]:
+    """The same queries answer these, too."""
+    for key, subject in subjects.items():
+        for name, target in subject.backends.items():
+            yield replace(_wanted_of(subject, _part_key(key, name), target), backend=name)
+
+
+def _wanted_of(subject: Subject, key: str, target: Target) -> Wanted:
+    return Wanted(
+        key=key,
+        namespace=subject.slo.namespace,
+        workloads=target.pod_workloads,
+        source=subject.spec.metrics.source,
+        preset=subject.spec.metrics.preset,
+        spec=subject.spec,
+    )

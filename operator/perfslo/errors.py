@@ -2,6 +2,7 @@
 
     PerfsloError
     ├── ConfigurationError       settings or manifests that cannot work; the message says what to write
+    │   └── NotConsented         there is no such object whose owner consents to changes
     ├── SourceError              a Prometheus source did not give a usable answer
     │   ├── SourceUnreachable    refused, timed out, TLS, DNS
     │   ├── SourceRejected       it answered, and said no to us (401, 403, 404, a redirect)
@@ -9,6 +10,7 @@
     │   └── SourceUnwell         5xx, wrong content, truncated, too large, partial
     ├── ApiError                 the Kubernetes API server did not do what was asked
     │   ├── ApiUnavailable       refused, timed out, 429, 5xx: ask again later
+    │   │   └── Silent           a watch told nothing for long: its kind is at rest, or its connection dead
     │   ├── Expired              410, the resourceVersion is too old: list again
     │   └── WriteRefused         it would not have a write (a read meets NotFound and Denied, too)
     │       ├── LostRace         what was tested in the same request had changed
@@ -31,6 +33,10 @@ class PerfsloError(Exception):
 
 class ConfigurationError(PerfsloError):
     reason = "ConfigurationInvalid"
+
+
+class NotConsented(ConfigurationError):
+    reason = "ConfigMapNotManaged"
 
 
 class SourceError(PerfsloError):
@@ -64,6 +70,10 @@ class ApiUnavailable(ApiError):
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         """What the server asked for; 0 when it did not say."""
+
+
+class Silent(ApiUnavailable):
+    reason = "Silent"
 
 
 class Expired(ApiError):

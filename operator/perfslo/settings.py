@@ -6,9 +6,9 @@ are the administrator's (an author who could name a URL could make the operator 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -22,14 +22,26 @@ from perfslo.errors import ConfigurationError
 
 LEAST_PATIENCE_SECONDS = 15.0
 """Short cycles are for fast signals, and no reason to give up on a slow server sooner."""
+POLICY_KINDS = {
+    ("gateway.envoyproxy.io", "BackendTrafficPolicy"): "/spec/loadBalancer/type",
+    ("networking.istio.io", "DestinationRule"): "/spec/trafficPolicy/loadBalancer/simple",
+}
+"""Group and kind, and the JSON pointer to the balancing policy."""
+ROUTE_KINDS = (
+    ("gateway.networking.k8s.io", "HTTPRoute"),
+    ("networking.istio.io", "VirtualService"),
+    ("traefik.io", "TraefikService"),
+    ("networking.k8s.io", "Ingress"),
+)
+"""Group and kind; an Ingress is a canary of ingress-nginx."""
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
 
 
-class ScaleKind(_Frozen):
-    """A kind whose /scale may be written. RBAC and the admission policy are rendered from the same list."""
+class Kind(_Frozen):
+    """RBAC and the admission policy are rendered from the same lists of kinds."""
 
     group: str
     version: str
@@ -38,6 +50,40 @@ class ScaleKind(_Frozen):
     """The plural, as in URLs."""
 
 
+class ScaleKind(Kind):
+    """A kind whose /scale may be written."""
+
+
+class _KnownKind(Kind):
+    """One of those whose objects are understood, in the version that the cluster serves."""
+
+    known: ClassVar[Collection[tuple[str, str]]]
+    writes: ClassVar[str]
+    """What of its objects is written, with its verb."""
+
+    @model_validator(mode="after")
+    def _is_known(self) -> Self:
+        if (self.group, self.kind) not in self.known:
+            known = ", ".join(f"{kind}.{group}" for group, kind in self.known)
+            raise ValueError(f"{self.kind}.{self.group}: its {self.writes} not known (known: {known})")
+        return self
+
+
+class RouteKind(_KnownKind):
+    """A kind whose weights may be written."""
+
+    known = ROUTE_KINDS
+    writes = "weights are"
+
+
+class PolicyKind(_KnownKind):
+    """A kind whose balancing policy may be written."""
+
+    known = POLICY_KINDS
+    writes = "balancing policy is"
+
+
+HTTP_ROUTE = RouteKind(group="gateway.networking.k8s.io", version="v1", kind="HTTPRoute", resource="httproutes")
 DEPLOYMENT = ScaleKind(group="apps", version="v1", kind="Deployment", resource="deployments")
 STATEFUL_SET = ScaleKind(group="apps", version="v1", kind="StatefulSet", resource="statefulsets")
 
@@ -160,6 +206,21 @@ class NamedSignal(_Frozen):
         return self
 
 
+class Database(_Frozen):
+    """Connections that all SLOs which name it share."""
+
+    max_connections: int = Field(ge=1)
+    """What the database, or the pooler before it, takes in all."""
+    reserved: int = Field(default=0, ge=0)
+    """Kept free for others: migrations, backups, people."""
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> Database:
+        if self.reserved >= self.max_connections:
+            raise ValueError("write a reserved that is less than maxConnections")
+        return self
+
+
 class Lease(_Frozen):
     """client-go's defaults; their ratio tolerates clocks that run at rates 1.5 x apart."""
 
@@ -186,7 +247,12 @@ class Settings(_Frozen):
     resync_seconds: float = 60.0
     """How long a ghost (an object whose deletion the watch missed) can live."""
     levers: tuple[str, ...] = ("replicas",)
+    databases: Mapping[Name, Database] = {}
+    """Budgets of connections, by the name that SLOs give in spec.levers.database.budget."""
     scale_kinds: tuple[ScaleKind, ...] = (DEPLOYMENT, STATEFUL_SET)
+    route_kinds: tuple[RouteKind, ...] = (HTTP_ROUTE,)
+    policy_kinds: tuple[PolicyKind, ...] = ()
+    """None unless somebody wants it: few clusters have such kinds."""
     sources: dict[str, Source] = {}
     signals: Mapping[Name, NamedSignal] = {}
     presets_dir: Path | None = None
@@ -211,11 +277,6 @@ class Settings(_Frozen):
                 defined = ", ".join(sorted(self.sources)) or "none"
                 raise ValueError(f"signals.{name}.source: no source {signal.source!r} is defined (defined: {defined})")
         return self
-
-    def scale_kind(self, api_version: str, kind: str) -> ScaleKind | None:
-        """The enabled kind an author's reference means, or None."""
-        group = api_version.partition("/")[0] if "/" in api_version else ""
-        return next((k for k in self.scale_kinds if (k.group, k.kind) == (group, kind)), None)
 
 
 class _Loader(yaml.SafeLoader):

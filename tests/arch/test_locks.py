@@ -14,7 +14,8 @@ from tests.arch.repository import ROOT, relative
 
 LOCKS = [*ROOT.glob("requirements*.lock"), ROOT / "demo" / "requirements.txt"]
 _PIN = re.compile(
-    r"^(?P<name>[a-zA-Z0-9._-]+)==(?P<version>[^ \\]+)(?P<hashes>( \\\n +--hash=sha256:[0-9a-f]{64})+)$", re.M
+    r"^(?P<name>[a-zA-Z0-9._-]+)(\[[a-z,]+\])?==(?P<version>[^ \\]+)(?P<hashes>( \\\n +--hash=sha256:[0-9a-f]{64})+)$",
+    re.M,
 )
 
 

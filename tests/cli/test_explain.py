@@ -157,3 +157,27 @@ def test_conditions_that_are_well_are_not_trouble() -> None:
     told = "\n".join(story(slo(status), NOW))
     assert "PrometheusUnreachable: start it" in told
     assert "NoOtherWriter" not in told
+
+
+def test_backends_and_why_their_weights_moved() -> None:
+    status = {
+        "summary": {"state": "Breaching", "target": "HTTPRoute/checkout", "replicas": "4/4"},
+        "backends": [
+            {
+                "name": "b",
+                "weightPercent": "25.0",
+                "observedPercent": "24.6",
+                "p95": "312ms",
+                "readyReplicas": 2,
+                "message": "8.1% slow or failed of 5.0% allowed at 33% of the traffic: 33% -> 25%",
+            },
+            {"name": "c", "message": "metrics are missing (no series match)"},
+        ],
+    }
+    told = list(story(slo(status), NOW))
+    start = told.index("Backends:")
+    assert told[start + 1 : start + 3] == [
+        "  b: weight 25.0 %, 24.6 % of the requests seen, P95 312ms, 2 pods ready "
+        "(8.1% slow or failed of 5.0% allowed at 33% of the traffic: 33% -> 25%)",
+        "  c: nothing is known (metrics are missing (no series match))",
+    ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,8 @@ from typing import TypeVar
 import yaml
 
 from demo.render import DEMO_IMAGE
-from perfslo.core.model import JSON, Replicas, Target, TargetProblem, TargetRef
+from perfslo.core.model import JSON, Replicas, Target, TargetProblem
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube.client import connect
 from perfslo.edges.kube.world import World
 from perfslo.edges.watch import Registry
@@ -33,6 +37,15 @@ async def eventually(look: Callable[[], T | None], what: str) -> T:
             raise AssertionError(f"{what}: still {seen!r}")
         await asyncio.sleep(0.1)
     return seen
+
+
+def publish(cluster: Cluster, files: Iterable[Path], crds: Iterable[str]) -> None:
+    """Have these definitions served. One test process at a time, for they may hold the same ones; they stay."""
+    with Path(tempfile.gettempdir(), f"perfslo-tests-{os.getuid()}-definitions.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for file in files:
+            cluster.kubectl("apply", "--server-side", "--field-manager=perfslo-tests", f"--filename={file}")
+        cluster.established(*crds)
 
 
 @dataclass

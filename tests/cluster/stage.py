@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -32,7 +31,8 @@ class Tempo:
     cycle_seconds: float
 
 
-TEMPO = Tempo(15, 15) if LONG else Tempo(3, 3)
+SHORT = Tempo(3, 3)
+TEMPO = Tempo(15, 15) if LONG else SHORT
 
 
 @dataclass
@@ -72,18 +72,7 @@ class Stage:
             },
             stdin or {},
         )
-        done = subprocess.run(
-            [
-                str(self.cluster.binaries / "helm"),
-                f"--kubeconfig={self.cluster.kubeconfig}",
-                f"--namespace={self.namespace}",
-                *arguments,
-            ],
-            input=json.dumps(values),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = self.cluster.helm(f"--namespace={self.namespace}", *arguments, input=json.dumps(values), check=False)
         if done.returncode:
             pytest.fail(f"helm {' '.join(arguments)}:\n{done.stdout}{done.stderr}\n{self.describe_pods()}")
         return done.stdout

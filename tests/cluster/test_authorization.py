@@ -44,7 +44,6 @@ def test_an_author_must_be_allowed_to_scale_the_target(stage: Stage) -> None:
 
 
 def test_backends_are_targets_too(stage: Stage) -> None:
-    """They are not acted on yet; still nobody may write what a later version would act on without the right to."""
     stage.operator({"replicas": 1})
     grant(stage, "slo-author", ["perfslo.io"], ["performanceslos"], ["get", "create", "patch", "update"])
     slo = manifest("checkout", {})
@@ -53,7 +52,8 @@ def test_backends_are_targets_too(stage: Stage) -> None:
         "traffic": {
             "routeRef": {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "checkout"},
             "backends": [
-                {"name": name, "scaleTargetRef": target(name), "maxReplicas": 5} for name in ("blue", "green")
+                {"name": name, "scaleTargetRef": target(name), "maxReplicas": 5}
+                for name in ("blue", "green", "red", "grey")
             ],
         }
     }
@@ -61,15 +61,86 @@ def test_backends_are_targets_too(stage: Stage) -> None:
     assert "you may not scale deployments/blue" in refusal
     stage.apply(json.dumps(slo))
     stage.eventually(
-        "who may scale them may write it, and is told that it is too early",
-        lambda: stage.condition("checkout", "TargetResolved")["reason"] == "BackendsNotAvailable",
+        "who may scale them may write it",
+        lambda: stage.condition("checkout", "TargetResolved")["message"].startswith("backend blue: there is no "),
     )
 
 
-def grant(stage: Stage, name: str, groups: list[str], resources: list[str], verbs: list[str]) -> None:
-    """Let the author do that in the stage's namespace."""
-    joined = [f"{resource}.{group}" if "/" not in resource else resource for resource in resources for group in groups]
-    stage.kubectl("create", "role", name, f"--verb={','.join(verbs)}", f"--resource={','.join(joined)}")
+def test_the_route_is_asked_for_too(stage: Stage) -> None:
+    stage.operator({"replicas": 1, "levers": ["replicas", "traffic"]})
+    grant(stage, "slo-author", ["perfslo.io"], ["performanceslos"], ["get", "create", "patch", "update"])
+    grant(stage, "scaler", ["apps"], ["deployments/scale"], ["update"], "checkout")
+    traffic = {"routeRef": {"name": "checkout"}, "backends": [{"name": "blue"}, {"name": "green"}]}
+    slo = manifest("checkout", {"levers": {"traffic": traffic}})
+    refusal = stage.eventually("the author is denied", lambda: denial(write(stage, slo)))
+    assert f"you may not change httproutes/checkout in namespace {stage.namespace}" in refusal
+    assert "ask for the verb update on httproutes" in refusal
+
+    rules = [{"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["update"]}]
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "router"}}
+    stage.apply(json.dumps({**role, "rules": [{**rule, "resourceNames": ["checkout"]} for rule in rules]}))
+    author = AUTHOR.format(namespace=stage.namespace)
+    stage.kubectl("create", "rolebinding", "router", "--role=router", f"--user={author}")
+    stage.eventually("with the right to it they may", lambda: write(stage, slo).returncode == 0)
+
+
+def test_flags_and_tiers_are_asked_for_too(stage: Stage) -> None:
+    stage.operator({"replicas": 1, "levers": ["replicas", "cache", "offload"]})
+    grant(stage, "slo-author", ["perfslo.io"], ["performanceslos"], ["get", "create", "patch", "update"])
+    grant(stage, "scaler", ["apps"], ["deployments/scale"], ["update"], "checkout")
+    flags = [{"name": f"tier-{n}", "flag": flag(f"flags-{n}")} for n in range(3)]
+    own = {"name": "redis", "workload": {"scaleTargetRef": target("redis"), "onReplicas": 1}}
+    slo = manifest("checkout", {"levers": {"cache": {"tiers": flags}}})
+    refusal = stage.eventually("the author is denied", lambda: denial(write(stage, slo)))
+    assert f"you may not change configmaps/flags-0 in namespace {stage.namespace}" in refusal
+    assert "ask for the verb update on configmaps" in refusal
+
+    grant(stage, "switcher", [""], ["configmaps"], ["update"], "flags-0", "flags-1", "flags-2")
+    stage.eventually("with the right to each they may", lambda: write(stage, slo).returncode == 0)
+    slo["spec"]["levers"]["cache"]["tiers"].append(own)
+    refusal = stage.eventually("the tier's own workload is asked for", lambda: denial(write(stage, slo)))
+    assert "you may not scale deployments/redis" in refusal
+
+
+def test_the_operator_itself_may_change_only_what_consents(stage: Stage) -> None:
+    """RBAC cannot tell ConfigMaps by their labels, so it is the admission policy that does."""
+    stage.operator({"replicas": 1, "levers": ["cache"]})
+    for name, labels in (("consents", {"perfslo.io/managed": "true"}), ("does-not", {})):
+        metadata = {"name": name, "labels": labels}
+        stage.apply(
+            json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"CACHE": "none"}})
+        )
+
+    def patch(name: str, data: dict[str, str]) -> str:
+        return stage.cluster.kubectl(
+            f"--namespace={stage.namespace}",
+            f"--as=system:serviceaccount:{stage.namespace}:perfslo",
+            "patch",
+            f"configmap/{name}",
+            f"--patch={json.dumps({'data': data})}",
+            check=False,
+        ).stderr
+
+    stage.eventually(
+        "the policy holds", lambda: "only ConfigMaps with the label" in patch("does-not", {"CACHE": "redis"})
+    )
+    assert patch("consents", {"CACHE": "redis"}) == ""
+    assert "only values of keys that are there" in patch("consents", {"OTHER": "x"})
+
+
+def flag(config_map: str) -> dict[str, str]:
+    return {"configMap": config_map, "key": "CACHE", "onValue": "redis", "offValue": "none"}
+
+
+def grant(stage: Stage, name: str, groups: list[str], resources: list[str], verbs: list[str], *objects: str) -> None:
+    """Let the author do that in the stage's namespace, to all objects or to these."""
+    joined = [
+        f"{resource}.{group}" if group and "/" not in resource else resource
+        for resource in resources
+        for group in groups
+    ]
+    only = [f"--resource-name={each}" for each in objects]
+    stage.kubectl("create", "role", name, f"--verb={','.join(verbs)}", f"--resource={','.join(joined)}", *only)
     stage.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={AUTHOR.format(namespace=stage.namespace)}")
 
 

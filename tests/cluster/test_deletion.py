@@ -64,8 +64,9 @@ def test_all_vanish_at_once_then_the_chart_goes(stage: Stage) -> None:
         seconds=5 + stage.cycles(3),
     )
     logs = stage.kubectl("logs", "--selector=app.kubernetes.io/name=perfslo", "--tail=-1")
-    (warning,) = [line for line in logs.splitlines() if "vanished at once" in line]
-    assert "perfslo release --all" in warning
+    *_, warning = [json.loads(line) for line in logs.splitlines() if "vanished at once" in line]
+    assert warning["claims"] == len(several), "said again when more went"
+    assert "perfslo release --all" in warning["fix"]
 
     for name in ("shop-0", "shop-1"):
         stage.slo(name, several[name])

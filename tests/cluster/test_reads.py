@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import yaml
 
-from perfslo.core.model import JSON, TargetRef
+from perfslo.core.model import JSON
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube import reflector
 from perfslo.edges.watch import SLO
 from perfslo.settings import DEPLOYMENT, STATEFUL_SET, ScaleKind, Settings

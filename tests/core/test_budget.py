@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import budget, iterate, memory
+from perfslo.core import budget, codec, iterate
 from perfslo.core.budget import Account, Books
 from perfslo.core.memory import Ledger, Memory
 from perfslo.core.model import Histogram, LatencyReading, Missing, NoTraffic, Observation, Replicas, Value
@@ -89,7 +89,7 @@ class Life:
         return True
 
     def restart(self, away_seconds: float = 0.0) -> Life:
-        self.memory, self.seen_at = memory.decode(memory.encode(self.memory)), None
+        self.memory, self.seen_at = codec.decode(codec.encode(self.memory)), None
         self.now += away_seconds
         return self
 
@@ -289,7 +289,7 @@ def test_what_is_remembered_fits_the_status() -> None:
     while life.ask():
         pass
     life.restart()
-    assert len(memory.encode(life.memory)) <= memory.MAX_ENCODED_BYTES
+    assert len(codec.encode(life.memory)) <= codec.MAX_ENCODED_BYTES
     assert {len(ledger.asked) for ledger in life.memory.ledgers.values()} == {1}
     while life.ask():
         pass

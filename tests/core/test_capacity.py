@@ -26,6 +26,8 @@ BINS = st.lists(
 def plainly(bins: list[Bin], allowed: float, centre: float, spread: float) -> tuple[float, float]:
     """20th and 50th percentile: every capacity, every steepness, every bin."""
     highest = max(b.load for b in bins)
+    quiet = [b.slow / b.requests / allowed for b in bins if b.requests >= capacity.GOOD_REQUESTS]
+    floor = min(max(capacity.FLOOR_SHARE, min(quiet, default=0.0)), capacity.MOST_FLOOR)
     steps = int(capacity.GRID_SPAN / capacity.GRID_STEP)
     masses: dict[float, list[float]] = {}
     for step in range(-steps, steps + 1):
@@ -37,7 +39,7 @@ def plainly(bins: list[Bin], allowed: float, centre: float, spread: float) -> tu
                 if b.load <= capacity.RELEVANT_SHARE * highest:
                     continue
                 share = allowed * math.exp(min(50.0, steepness * (b.load / load - 1.0)))
-                share = min(1.0, max(share, capacity.FLOOR_SHARE * allowed))
+                share = min(1.0, max(share, floor * allowed))
                 events = max(b.slow, allowed * b.requests, 1e-9)
                 weigh = capacity.OVERDISPERSION * min(1.0, capacity.MAX_EVENTS / events)
                 score += weigh * (b.slow * math.log(share) - b.requests * share)
@@ -65,3 +67,16 @@ def test_the_fit_is_the_posterior_of_the_whole_grid(bins: list[Bin], allowed: fl
     low, median = plainly(bins, allowed, centre, capacity.FRESH_SPREAD)
     assert fitted.low == pytest.approx(low, rel=1e-9)
     assert fitted.median == pytest.approx(median, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("slow_share", "known"),
+    [
+        (0.035, 15.0),  # kept the promise: the curve says how well
+        (0.060, 1.15 * 5.0),  # broke it: only what was carried well, and little more
+    ],
+)
+def test_a_load_that_kept_the_promise_is_known_after_a_quiet_time(slow_share: float, known: float) -> None:
+    bins = (Bin(5.0, 2_000.0, 9.0), Bin(15.0, 30_000.0, slow_share * 30_000.0))
+    assert capacity.explored(Curve(bins=bins), 0.05) == pytest.approx(known)
+    assert capacity.explored(Curve(bins=bins[1:]), 0.05) == math.inf

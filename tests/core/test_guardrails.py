@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import guardrails
@@ -21,7 +23,7 @@ KNOWN = Memory(
     known_since=NOW - 1e4,
     ready=10,
     ready_since=NOW - 1e4,
-    arrivals=(Sample(NOW, 20.0),),
+    arrivals=(Sample(NOW, 18.0),),
 )
 
 
@@ -88,7 +90,6 @@ def test_bounds_and_steps(proposed: int | None, final: int, limits: tuple[str, .
         ("MetricsUnknown", replace(KNOWN, known_since=None), seen(), {}),
         ("ColdStart", replace(KNOWN, known_since=NOW - 190.0), seen(), {}),
         ("ObjectiveMissed", KNOWN, seen(), {"replicas:down": "errors not met"}),
-        ("CapacityChanged", replace(KNOWN, frozen_until=NOW + 1), seen(), {}),
         ("RollingOut", KNOWN, seen(rolling_out=True), {}),
         ("PodsStarting", KNOWN, seen(starting=1), {}),
         ("NoProof", KNOWN, seen(slow=0.045), {}),
@@ -107,6 +108,37 @@ def test_nothing_is_taken_away(name: str, memory: Memory, observation: Observati
     assert plan.final_replicas == 10
     assert plan.limited_by == (name,)
     assert ", but " in plan.why
+
+
+def flapped(recent: tuple[Recommendation, ...] = ()) -> Memory:
+    """One that has taken away and ordered again three times within the hour."""
+    events = tuple(ScaleEvent(NOW - 3500 + 500 * i, 1 if i % 2 else -1) for i in range(6))
+    return replace(KNOWN, scale_events=events, recommendations=recent)
+
+
+def test_the_flap_budget_says_how_often_and_how_long() -> None:
+    plan = guarded(8, memory=flapped((Recommendation(NOW - 390, NOW - 390, 9),)))
+    assert (plan.final_replicas, plan.limited_by) == (9, ("FlapBudget",))
+    assert plan.why == (
+        "scale in 10 -> 9: because, but replicas were taken away and ordered again 3 times within an hour, "
+        "and 9 were asked for within 400s"
+    )
+    assert guarded(8, memory=flapped((Recommendation(NOW - 400, NOW - 400, 9),))).limited_by == ()
+
+
+@given(
+    proposed=st.integers(0, 30),
+    recent=st.lists(st.tuples(st.floats(0.0, 4000.0), st.integers(0, 30)), max_size=20),
+)
+def test_the_flap_budget_never_holds_back_an_increase(proposed: int, recent: list[tuple[float, int]]) -> None:
+    memory = flapped(tuple(Recommendation(NOW - ago, NOW - ago, replicas) for ago, replicas in recent))
+    plan = guarded(proposed, memory=memory)
+    assert plan.final_replicas is not None
+    if proposed >= 10:
+        assert "FlapBudget" not in plan.limited_by
+        assert plan.final_replicas == min(proposed, 20)
+    else:
+        assert proposed <= plan.final_replicas <= 10
 
 
 def of_few(requests: float, slow: float) -> Observation:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import guardrails, identify, iterate, memory, optimize, validate
+from perfslo.core import codec, guardrails, identify, iterate, optimize, validate
 from perfslo.core.memory import Bin, Capacity, Curve, Memory, Sample
 from perfslo.core.model import (
     Change,
@@ -126,7 +126,7 @@ def test_any_sequence_is_survived_within_bounds(spec: PerformanceSLOSpec, seen: 
         # Above the bound only on the way down to it.
         assert plan.final_replicas <= max(spec.max_replicas, current)
         assert current <= spec.max_replicas or plan.final_replicas <= current
-        assert len(memory.encode(remembered)) <= memory.MAX_ENCODED_BYTES
+        assert len(codec.encode(remembered)) <= codec.MAX_ENCODED_BYTES
 
 
 @settings(deadline=None, max_examples=200)

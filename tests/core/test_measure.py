@@ -468,19 +468,33 @@ def test_native_histograms_are_looked_for_and_then_asked_for() -> None:
     assert "native" not in parts(sampling_asks(native)["sampling"])
 
 
+def numbers(answer: Answer) -> list[float]:
+    return [] if isinstance(answer, Missing) else [row.value for row in answer]
+
+
 def test_rows_go_to_their_own_workload_and_namespace() -> None:
-    web = Row({"namespace": "shop", "workload": "web"}, 1.0)
-    other = Row({"namespace": "shop", "workload": "web-x2k4j"}, 2.0)
-    elsewhere = Row({"namespace": "bank", "workload": "web"}, 4.0)
-    table = Table([other, web, elsewhere, Row({"workload": "web"}, 8.0)])
-    assert table.of(wanted()) == (web,)
-    assert table.of(replace(wanted(), workloads=frozenset({"web", "web-x2k4j"}))) == (web, other)
+    web = Row({"namespace": "shop", "perfslo_workload": "web"}, 1.0)
+    other = Row({"namespace": "shop", "perfslo_workload": "web-x2k4j"}, 2.0)
+    elsewhere = Row({"namespace": "bank", "perfslo_workload": "web"}, 4.0)
+    table = Table([other, web, elsewhere, Row({"perfslo_workload": "web"}, 8.0)])
+    assert numbers(table.of(wanted())) == [1.0]
+    assert numbers(table.of(replace(wanted(), workloads=frozenset({"web", "web-x2k4j"})))) == [1.0, 2.0]
     assert table.of(replace(wanted(), namespace="elsewhere")) == ()
+
+
+def test_rows_keep_and_share_what_tells_them_apart() -> None:
+    names = ({"namespace": "shop", "perfslo_workload": name} for name in ("web", "web", "other"))
+    table = Table(Row({**name, "le": le}, 1.0) for name, le in zip(names, ("1", "+Inf", "1"), strict=True))
+    web, other = table.of(wanted()), table.of(replace(wanted(), workloads=frozenset({"other"})))
+    assert not isinstance(web, Missing)
+    assert not isinstance(other, Missing)
+    assert [row.labels for row in web] == [{"le": "1"}, {"le": "+Inf"}]
+    assert other[0].labels is web[0].labels
 
 
 def test_what_was_not_answered_is_not_taken_for_no_series() -> None:
     problem = Missing("QueryRejected")
-    table = Table([Row({"namespace": "bank", "workload": "web"}, 4.0)], unanswered={"shop": problem})
+    table = Table([Row({"namespace": "bank", "perfslo_workload": "web"}, 4.0)], unanswered={"shop": problem})
     assert table.of(wanted()) == problem
     assert table.of(replace(wanted(), namespace="bank")) != problem
 

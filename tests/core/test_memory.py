@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import zlib
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfslo.core import memory
+from perfslo.core import codec
 from perfslo.core.memory import Bin, BudgetSlice, Capacity, Curve, Decision, Ledger, Memory, Order, Sample
 
 finite = st.floats(min_value=0, max_value=1e9, allow_nan=False)
@@ -59,13 +60,14 @@ memories = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(memories)
 def test_encoded_memory_fits_the_status_and_is_read_back(remembered: Memory) -> None:
-    text = memory.encode(remembered)
-    assert len(text) <= memory.MAX_ENCODED_BYTES
-    back = memory.decode(text)
+    text = codec.encode(remembered)
+    assert len(text) <= codec.MAX_ENCODED_BYTES
+    back = codec.decode(text)
     # What was shed is gone; what is there is what was, to four digits; and it stays so.
-    assert memory.encode(back) == text
+    assert codec.encode(back) == text
     assert back.arrivals == ()
     assert len(back.history) <= len(remembered.history)
     for kept, original in zip(back.history, remembered.history, strict=False):
@@ -80,7 +82,7 @@ def test_slow_facts_survive_and_fast_ones_do_not() -> None:
         known_since=100.0,
         order=Order("d", 1.0, 2, 3, 4.0, 5.0, None),
     )
-    after = memory.decode(memory.encode(before))
+    after = codec.decode(codec.encode(before))
     assert after == replace(before, known_since=None, order=None)
 
 
@@ -95,9 +97,9 @@ def test_the_worst_case_sheds_the_oldest_and_keeps_the_capacity() -> None:
         history=(decision,) * 10,
         ledgers={f"objective-{i}": Ledger(hours, ((480_000, 480_498),)) for i in range(4)},
     )
-    text = memory.encode(full)
-    assert len(text) <= memory.MAX_ENCODED_BYTES
-    back = memory.decode(text)
+    text = codec.encode(full)
+    assert len(text) <= codec.MAX_ENCODED_BYTES
+    back = codec.decode(text)
     assert back.capacities[0].curves["0"].median == 4.4
     assert back.history
     for ledger in back.ledgers.values():
@@ -107,9 +109,9 @@ def test_the_worst_case_sheds_the_oldest_and_keeps_the_capacity() -> None:
 
 def test_a_memory_from_before_the_hours_were_asked_about_keeps_its_capacity() -> None:
     remembered = Memory(capacities=(Capacity("v1", 9.0, True),), startup_seconds=7.0)
-    saved = json.loads(zlib.decompress(base64.b64decode(memory.encode(remembered))))
+    saved = json.loads(zlib.decompress(base64.b64decode(codec.encode(remembered))))
     budget = {"p95": [{"hour": 480_000, "hours": 1, "total": 5.0, "bad": 1.0, "covered_seconds": 60.0}]}
-    assert memory.decode(packed({**saved, "budget": budget})) == remembered
+    assert codec.decode(packed({**saved, "budget": budget})) == remembered
 
 
 def packed(value: object) -> str:
@@ -124,16 +126,57 @@ def packed(value: object) -> str:
         "not base64 !",
         "AAAA",
         packed([]),
-        packed({"version": memory.VERSION}),
-        packed({"version": memory.VERSION + 1, "capacities": [], "startup_seconds": 3.0, "history": [], "budget": {}}),
-        memory.encode(Memory(startup_seconds=3.0))[:-8],
+        packed({"version": codec.VERSION}),
+        packed({"version": codec.VERSION + 1, "capacities": [], "startup_seconds": 3.0, "history": [], "budget": {}}),
+        codec.encode(Memory(startup_seconds=3.0))[:-8],
         base64.b64encode(zlib.compress(b"[" * 10_000_000)).decode(),
     ],
 )
 def test_damaged_foreign_or_newer_memory_is_a_fresh_one(text: str | None) -> None:
-    assert memory.decode(text) == Memory()
+    assert codec.decode(text) == Memory()
 
 
 @given(st.text() | st.binary().map(lambda raw: base64.b64encode(zlib.compress(raw)).decode()))
 def test_any_text_is_refused_safely(text: str) -> None:
-    assert isinstance(memory.decode(text), Memory)
+    assert isinstance(codec.decode(text), Memory)
+
+
+def test_what_backends_carry_survives_and_the_newest_of_it_is_shed_last() -> None:
+    bins16 = tuple(Bin(1.2345 * i + 0.1, 98765.4321 / (i + 1), 12.3456 * i) for i in range(16))
+    curve = Curve(bins=bins16, low=3.3, median=4.4)
+    part = Memory(
+        capacities=tuple(Capacity(f"v{i}", 9.0 + i, True, {"0.2s/0.05": curve}) for i in range(3)), startup_seconds=7.0
+    )
+    few = Memory(backends={"a": part, "b": part})
+    assert codec.decode(codec.encode(few)).backends.keys() == {"a", "b"}
+    assert len(codec.decode(codec.encode(few)).backends["a"].capacities) == 3
+    chance = random.Random(3)
+    many = Memory(
+        backends={
+            f"backend-{i}": replace(
+                part,
+                capacities=tuple(
+                    replace(each, curves={"0.2s/0.05": Curve(_bins(chance), low=chance.random(), median=4.4)})
+                    for each in part.capacities
+                ),
+            )
+            for i in range(16)
+        }
+    )
+    text = codec.encode(many)
+    assert len(text) <= codec.MAX_ENCODED_BYTES
+    back = codec.decode(text).backends
+    assert len(back) >= 12
+    assert {own.capacities[0].version for own in back.values()} == {"v0"}
+
+
+def _bins(chance: random.Random) -> tuple[Bin, ...]:
+    return tuple(Bin(100 * chance.random(), 1000 * chance.random(), 10 * chance.random()) for _ in range(16))
+
+
+def test_a_memory_from_before_there_were_backends_is_read() -> None:
+    remembered = Memory(capacities=(Capacity("v1", 9.0, True),))
+    saved = json.loads(zlib.decompress(base64.b64decode(codec.encode(remembered))))
+    assert "backends" not in saved
+    assert codec.decode(packed(saved)) == remembered
+    assert codec.decode(packed({**saved, "backends": {"a": {"capacities": "x"}}})) == Memory()

@@ -18,54 +18,59 @@ BUCKETS = Query("http_bucket", (Matcher("code", "!~", "4.."),), Over.INCREASE, 6
 FAILED = Query("http_count", over=Over.INCREASE, window_seconds=37.5, mark=Mark("failed", ("code", "status"), "5.."))
 GOLDEN = {
     BUCKETS: (
-        "sum by (namespace, workload, le) ("
+        "sum by (namespace, perfslo_workload, le) ("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
         'label_replace(increase(http_bucket{code!~"4..",namespace=~"bank|shop-eu"}[60s]), '
-        '"workload", "${1}${2}${3}", "pod", POD)))'
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD)))'
     ),
     FAILED: (
-        "sum by (namespace, workload, failed) (label_replace(label_replace("
+        "sum by (namespace, perfslo_workload, failed) (label_replace(label_replace("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
         'label_replace(increase(http_count{namespace=~"bank|shop-eu"}[37500ms]), '
-        '"workload", "${1}${2}${3}", "pod", POD)), '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD)), '
         '"failed", "true", "code", "5.."), "failed", "true", "status", "5.."))'
     ),
     Query("g", identity=Pods("exported_namespace", "exported_pod")): (
-        "sum by (exported_namespace, workload) ("
+        "sum by (exported_namespace, perfslo_workload) ("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
-        'label_replace(g{exported_namespace=~"bank|shop-eu"}, "workload", "${1}${2}${3}", "exported_pod", POD)))'
+        'label_replace(g{exported_namespace=~"bank|shop-eu"}, '
+        '"perfslo_workload", "${1}${2}${3}", "exported_pod", POD)))'
     ),
     Query("c", over=Over.AGE, aggregate="max"): (
-        'max by (namespace, workload) (label_replace(timestamp(c{namespace=~"bank|shop-eu"}) - time(), '
-        '"workload", "${1}${2}${3}", "pod", POD))'
+        'max by (namespace, perfslo_workload) (label_replace(timestamp(c{namespace=~"bank|shop-eu"}) - time(), '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD))'
     ),
     Query("c", over=Over.INCREASE, window_seconds=3600, at_seconds=1_800_000_000, aggregate="max"): (
-        'max by (namespace, workload) (label_replace(increase(c{namespace=~"bank|shop-eu"}[3600s] @ 1800000000), '
-        '"workload", "${1}${2}${3}", "pod", POD))'
+        "max by (namespace, perfslo_workload) (label_replace("
+        'increase(c{namespace=~"bank|shop-eu"}[3600s] @ 1800000000), '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD))'
     ),
     Query("c", over=Over.COUNT, window_seconds=60, offset_seconds=240, aggregate="max"): (
-        'max by (namespace, workload) (label_replace(count_over_time(c{namespace=~"bank|shop-eu"}[60s] offset 240s), '
-        '"workload", "${1}${2}${3}", "pod", POD))'
+        "max by (namespace, perfslo_workload) (label_replace("
+        'count_over_time(c{namespace=~"bank|shop-eu"}[60s] offset 240s), '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD))'
     ),
     Query("http_bucket", over=Over.INCREASE, window_seconds=60, keep=("le",), native="http"): (
-        "sum by (namespace, workload, le) ("
+        "sum by (namespace, perfslo_workload, le) ("
         "avg without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
-        'label_replace(increase(http{namespace=~"bank|shop-eu"}[60s]), "workload", "${1}${2}${3}", "pod", POD)) or ('
+        'label_replace(increase(http{namespace=~"bank|shop-eu"}[60s]), '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD)) or ('
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
         'label_replace(increase(http_bucket{namespace=~"bank|shop-eu"}[60s]), '
-        '"workload", "${1}${2}${3}", "pod", POD)) unless ignoring (le) '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD)) unless ignoring (le) '
         "avg without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
-        'label_replace(increase(http{namespace=~"bank|shop-eu"}[60s]), "workload", "${1}${2}${3}", "pod", POD))))'
+        'label_replace(increase(http{namespace=~"bank|shop-eu"}[60s]), '
+        '"perfslo_workload", "${1}${2}${3}", "pod", POD))))'
     ),
     Query("http_count", over=Over.INCREASE, window_seconds=60, native="http"): (
-        "sum by (namespace, workload) ("
+        "sum by (namespace, perfslo_workload) ("
         "max without (endpoint, instance, job, metrics_path, node, prometheus, prometheus_replica, service) ("
         'label_replace(histogram_count(increase(http{namespace=~"bank|shop-eu"}[60s])) or '
-        'increase(http_count{namespace=~"bank|shop-eu"}[60s]), "workload", "${1}${2}${3}", "pod", POD)))'
+        'increase(http_count{namespace=~"bank|shop-eu"}[60s]), "perfslo_workload", "${1}${2}${3}", "pod", POD)))'
     ),
     Query("http_count", over=Over.AGE, aggregate="max", native="http"): (
-        'max by (namespace, workload) (label_replace(timestamp(http{namespace=~"bank|shop-eu"}) - time() or '
-        'timestamp(http_count{namespace=~"bank|shop-eu"}) - time(), "workload", "${1}${2}${3}", "pod", POD))'
+        'max by (namespace, perfslo_workload) (label_replace(timestamp(http{namespace=~"bank|shop-eu"}) - time() or '
+        'timestamp(http_count{namespace=~"bank|shop-eu"}) - time(), "perfslo_workload", "${1}${2}${3}", "pod", POD))'
     ),
 }
 SAFE = "[bcdfghjklmnpqrstvwxz2456789]"

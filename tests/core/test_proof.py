@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfslo.core import capacity, proof
+from perfslo.core.forecast import Forecast
 from perfslo.core.memory import Bin, Capacity, Curve
 from perfslo.core.model import Missing, Replicas, Signal, Value
 from tests.core import turns
@@ -34,6 +35,6 @@ def remembered() -> Capacity:
 def test_pods_without_series_count_as_busy_as_the_others(seen: Signal, fewest: int) -> None:
     observation = turns.observation(turns.SLOW, Replicas(4, 4, version="v1"), pods_seen=seen)
     memory = turns.memory(capacities=(remembered(),))
-    load = 2.8 * PER_POD / capacity.SLACK
+    load = Forecast(64.0, 64.0, ((64.0, 1.0),))
     assert proof.fewest(SPEC, memory, observation, load) == fewest
     assert (proof.sufficient(SPEC, memory, observation, load, 3) is None) == (fewest == 4)

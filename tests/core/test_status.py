@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfslo.api.v1alpha1 import MAX_HISTORY, PerformanceSLOStatus
-from perfslo.core.memory import Sample
+from perfslo.api.v1alpha1 import MAX_HISTORY, PerformanceSLOSpec, PerformanceSLOStatus
+from perfslo.core import budget
+from perfslo.core.decide import decide
+from perfslo.core.memory import BudgetSlice, Ledger, Memory, Sample
 from perfslo.core.model import (
+    Change,
     ChangeResult,
     Histogram,
     LatencyReading,
@@ -21,6 +24,7 @@ from perfslo.core.model import (
     NoTraffic,
     Outcome,
     Replicas,
+    Route,
     Stale,
     TargetProblem,
     Value,
@@ -28,7 +32,7 @@ from perfslo.core.model import (
 )
 from perfslo.core.status import report, state, unreadable
 from perfslo.core.turn import Conflict, Turn
-from tests.core import turns
+from tests.core import split, test_backends, turns
 from tests.core.turns import FAST, NOW, SLOW, change, memory, observation, plan, spec, target, turn
 
 GONE = TargetProblem("TargetNotFound", "there is no Deployment/web: create it")
@@ -168,6 +172,17 @@ def test_the_error_budget() -> None:
         "burnRate1h": "2.0",
         "burnRate6h": "0.8",
     }
+
+
+@pytest.mark.parametrize(("window", "covered", "shown"), [("28d", 120.0, None), ("28d", 3600.0, "-344.0%"),
+                                                          ("1h", 1200.0, None), ("1h", 1900.0, "-344.0%")])  # fmt: skip
+def test_a_budget_of_a_few_minutes_is_not_shown_in_the_column(window: str, covered: float, shown: str | None) -> None:
+    promise = spec(window=window)
+    piece = BudgetSlice(int(turns.NOW // 3600) - 1, 1, 1000.0, 222.0, covered)
+    remembered = memory(ledgers={budget.key(promise, promise.primary_latency): Ledger((piece,))})
+    status = report(turn(promise=promise, remembered=remembered), None)
+    assert status.summary.budget == shown
+    assert status.budget
 
 
 def test_an_overspent_budget_is_negative() -> None:
@@ -351,6 +366,7 @@ def test_a_decision_is_recorded_with_its_numbers() -> None:
         "mode": "Auto",
         "result": "Applied",
         "why": "scale 2 -> 10: load",
+        "alternatives": (),
     }
 
 
@@ -456,3 +472,118 @@ def test_a_specification_that_does_not_fit_is_said_so_and_the_rest_stays() -> No
     assert "spec.window: write a window" in ready.message
     assert others == [condition for condition in known.conditions if condition.type != "Ready"]
     assert [c.type for c in unreadable("x", 1, NOW, None).conditions] == ["Ready"]
+
+
+# --- backends ----------------------------------------------------------------------------------------------------
+
+
+def of_backends(mind: Memory | None = None, promise: PerformanceSLOSpec | None = None, **changes: Any) -> Turn:
+    """A turn of three backends, of which one is alone in breaking the promise."""
+    promise = promise or split.spec("a", "b", "c")
+    observed = test_backends.seen(latency={"b": test_backends.SLOW}, **changes.pop("seen", {}))
+    mind = mind or test_backends.mind({"b": test_backends.BAD})
+    decision = decide(promise, mind, observed)
+    whole = replace(target(), ref=split.ROUTE, replicas=observed.replicas)
+    made = turn(
+        seen=observed,
+        promise=promise,
+        remembered=decision.memory,
+        target=whole,
+        diagnosis=decision.diagnosis,
+        plan=decision.plan,
+        parts=decision.parts,
+        shift=decision.shift,
+    )
+    return replace(made, enabled_levers=("replicas", "traffic"), **changes)
+
+
+def test_each_backend_shows_its_latency_shares_and_why_it_moves() -> None:
+    a, b, c = report(of_backends(), None).backends
+    assert (a.name, b.name, c.name) == ("a", "b", "c")
+    assert (a.p95, b.p95) == ("139ms", "567ms")
+    assert (b.weight_percent, b.observed_percent, b.ready_replicas) == ("33.3", "33.3", 2)
+    assert b.message
+    assert "slow or failed of 5.0% allowed at 33% of the traffic: 33% -> " in b.message
+
+
+def test_an_slo_with_backends_is_named_by_its_route() -> None:
+    status = report(of_backends(), None)
+    assert status.summary.target == "HTTPRoute/web"
+    assert status.summary.bottleneck == "BackendSkew"
+    assert status.summary.replicas == "6/6"
+
+
+def test_what_is_not_known_of_a_backend_is_absent_and_said() -> None:
+    blind = of_backends(seen={"route": TargetProblem("RouteNotFound", "there is no HTTPRoute/web: create it")})
+    parts = dict(blind.parts)
+    dark = replace(parts["c"].observation, latency={"p95": NO_SERIES}, requests_counted=NO_SERIES)
+    parts["c"] = replace(parts["c"], observation=dark)
+    a, _, c = report(replace(blind, parts=parts), None).backends
+    assert (a.weight_percent, a.observed_percent, c.p95) == (None, None, None)
+    assert c.message == "metrics are missing (no series match)"
+
+
+@pytest.mark.parametrize(
+    ("expected", "changes"),
+    [
+        ("Idle", {}),
+        ("Recommending", {"promise": split.spec("a", "b", "c", mode="Recommend")}),
+        ("Conflict", {"route_conflict": Conflict("Flagger also writes the weights")}),
+        ("Suspended", {"promise": split.spec("a", "b", "c", suspend=True)}),
+    ],
+)
+def test_the_state_of_the_traffic_lever(expected: str, changes: dict[str, Any]) -> None:
+    lever = report(of_backends(**changes), None).levers[-1]
+    assert (lever.name, lever.state) == ("traffic", expected)
+    assert lever.observed == "a=33%,b=33%,c=33%"
+
+
+def test_backends_without_workloads_of_their_own_cannot_be_told_apart() -> None:
+    levers = {"traffic": {"routeRef": {"name": "web"}, "backends": [{"name": "a"}, {"name": "b"}]}}
+    status = report(turn(promise=spec(levers=levers), enabled_levers=("replicas", "traffic")), None)
+    disabled = next(each for each in status.conditions if each.type == "LeverDisabled")
+    assert (disabled.status, disabled.reason) == ("True", "BackendsAlike")
+    assert "backends[].scaleTargetRef" in disabled.message
+
+
+def test_a_route_that_is_not_served_as_it_is_written_is_told() -> None:
+    served = test_backends.seen().route
+    assert isinstance(served, Route)
+    route = replace(served, followed=False, note="Accepted is False")
+    status = report(of_backends(seen={"route": route}), None)
+    acting = next(each for each in status.conditions if each.type == "Actuating")
+    assert (acting.status, acting.reason) == ("False", "NotFollowed")
+    assert "Accepted is False" in acting.message
+
+
+def test_a_conflict_over_the_weights_is_told_with_its_fix() -> None:
+    status = report(of_backends(route_conflict=Conflict("Flagger web also writes the weights: pause it")), None)
+    conflict = next(each for each in status.conditions if each.type == "WriteConflict")
+    assert (conflict.status, conflict.message) == ("True", "Flagger web also writes the weights: pause it")
+
+
+def test_a_decision_about_one_backend_has_the_numbers_of_that_one() -> None:
+    promise = split.spec("a", "b", "c", backend={"maxReplicas": 3})
+    mind = test_backends.mind(b=test_backends.known(60.0))
+    made = of_backends(mind, promise, seen={"route": test_backends.NO_ROUTE, "load": {"b": 60.0}})
+    assert made.plan
+    decided = report(replace(made, change=Change("d1", NOW, made.plan.steps[0], ChangeResult.APPLIED, "")), None)
+    decision = decided.last_decision
+    assert decision
+    assert (decision.from_, decision.to, decision.limited_by) == ("2", "3", ("MaxReplicas",))
+    assert decision.proposed
+    assert int(decision.proposed) < 20
+
+
+ROOMY = test_backends.known(20.0, 40.0)
+
+
+def test_a_shift_of_traffic_is_a_decision_without_replicas() -> None:
+    made = of_backends(test_backends.mind({"b": test_backends.BAD}, a=ROOMY, c=ROOMY))
+    assert made.plan
+    decided = report(replace(made, change=Change("d1", NOW, made.plan.steps[0], ChangeResult.APPLIED, "")), None)
+    decision = decided.last_decision
+    assert decision
+    assert (decision.action, decision.from_, decision.proposed) == ("ShiftTraffic", "a=334,b=333,c=333", None)
+    assert decision.why
+    assert decision.why.startswith("shift traffic: b: ")

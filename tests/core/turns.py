@@ -18,11 +18,10 @@ from perfslo.core.model import (
     Observation,
     Plan,
     Replicas,
-    Step,
     Target,
-    TargetRef,
     Value,
 )
+from perfslo.core.steps import Scale, TargetRef
 from perfslo.core.timescale import TimeScale
 from perfslo.core.turn import Turn
 
@@ -105,7 +104,7 @@ def turn(
 def plan(current: int, wanted: int, *limits: str, proposed: int | None = None) -> Plan:
     return Plan(
         why=f"scale {current} -> {wanted}: load",
-        steps=(Step("replicas", current, wanted),) if current != wanted else (),
+        steps=(Scale(current, wanted),) if current != wanted else (),
         proposed_replicas=wanted if proposed is None else proposed,
         final_replicas=wanted,
         limited_by=limits,
@@ -115,4 +114,4 @@ def plan(current: int, wanted: int, *limits: str, proposed: int | None = None) -
 def change(
     current: int, wanted: int, result: ChangeResult = ChangeResult.APPLIED, *, decision: str = "d1", time: float = NOW
 ) -> Change:
-    return Change(decision, time, Step("replicas", current, wanted), result, f"{result.value}!")
+    return Change(decision, time, Scale(current, wanted), result, f"{result.value}!")

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import guardrails, identify, iterate, memory, optimize, validate
+from perfslo.core import memory
+from perfslo.core.decide import conclude, decide
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
     Change,
@@ -30,6 +31,7 @@ from perfslo.core.model import (
     Signal,
     Value,
 )
+from perfslo.core.steps import Scale
 from perfslo.core.timescale import TimeScale
 
 STOCK_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, math.inf)
@@ -226,18 +228,17 @@ def drive(world: World, spec: PerformanceSLOSpec, until: float, remembered: Memo
     while world.now < until:
         world.advance(world.now + world.scale.cycle_seconds)
         observation = world.observe(spec)
-        mind = iterate.absorb(spec, mind, observation)
-        diagnosis = identify.diagnose(spec, mind, observation)
-        plan = optimize.plan(spec, mind, observation, diagnosis)
-        plan = guardrails.guard(spec, mind, observation, diagnosis, plan)
-        change = None
+        decision, change = decide(spec, mind, observation), None
+        plan = decision.plan
+        assert plan is not None
         if plan.steps:
             number += 1
-            world.scale_to(plan.steps[0].wanted)
-            change = Change(f"d{number}", world.now, plan.steps[0], ChangeResult.APPLIED, plan.why)
-        verdict = validate.judge(spec, mind, observation)
-        mind = iterate.record(spec, mind, observation, diagnosis, plan, change, verdict)
-        yield Cycle(observation, diagnosis, plan, mind)
+            (step,) = plan.steps
+            assert isinstance(step, Scale)
+            world.scale_to(step.wanted)
+            change = Change(f"d{number}", world.now, step, ChangeResult.APPLIED, plan.why)
+        mind, _ = conclude(spec, decision, change)
+        yield Cycle(observation, decision.diagnosis, plan, mind)
 
 
 def share_with(service: Service, load: float, replicas: int, threshold: float, seed: int = 5) -> float:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import pytest
 
 from perfslo.api.v1alpha1 import LeverClaim, PerformanceSLOSpec
+from perfslo.edges.actuators.levers import Levers
 from perfslo.edges.actuators.scale import ScaleActuator
 from perfslo.edges.caretaker import MASS, Caretaker
 from perfslo.edges.claims import Claims
@@ -39,7 +40,7 @@ class Village:
         """UIDs of SLOs that the API server says are gone."""
         self.trouble: Exception | None = None
         scale = ScaleActuator(cast(Api, self), cast(Writer, self), cast(Claims, self), (DEPLOYMENT,))
-        self.caretaker = Caretaker(cast(Claims, self), scale, GRACE)
+        self.caretaker = Caretaker(cast(Claims, self), Levers(cast(Claims, self), scale), GRACE)
 
     def settle(self, name: str, undo: Undo = "Restore", *, original: int = 2, now: int = 5) -> None:
         """An SLO that scaled the Deployment of its name from `original` to `now`."""

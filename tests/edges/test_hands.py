@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from perfslo.core.model import Change, ChangeResult, OtherWriter, Plan
+from perfslo.core.model import Change, ChangeResult, OtherWriter, Plan, Target, TargetProblem
+from perfslo.core.steps import Scale, TargetRef
 from perfslo.core.turn import Conflict
+from perfslo.edges.actuators.levers import Levers
 from perfslo.edges.actuators.scale import ScaleActuator
 from perfslo.edges.claims import Claims, Pull
 from perfslo.edges.hands import Hands, find_conflict
@@ -20,6 +22,18 @@ from perfslo.settings import DEPLOYMENT
 from tests.core.turns import NOW, plan, spec, target
 from tests.edges.slos import slo
 
+CACHE = {
+    "tiers": [
+        {
+            "name": "redis",
+            "workload": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "redis"},
+                "onReplicas": 3,
+            },
+        }
+    ]
+}
+
 
 class Bench:
     """Hands whose writes and claims are kept in the order in which they came."""
@@ -29,7 +43,8 @@ class Bench:
         self.refused_claim: Exception | None = None
         self.refused_write: Exception | None = None
         scale = ScaleActuator(cast(Api, None), cast(Writer, self), cast(Claims, self), (DEPLOYMENT,))
-        self.hands = Hands(scale, levers)
+        self.found: Target | TargetProblem = target()
+        self.hands = Hands(Levers(cast(Claims, self), scale), levers, lambda *_: self.found)
 
     async def take(self, pull: Pull) -> None:
         if self.refused_claim:
@@ -133,6 +148,22 @@ async def test_who_leads_no_more_is_not_told_a_result() -> None:
     bench.refused_write = NotLeading("lost")
     with pytest.raises(NotLeading):
         await bench.act(slo(), plan(2, 4))
+
+
+async def test_another_workload_is_looked_up_and_its_other_writer_heard() -> None:
+    bench, tier = Bench(("replicas", "cache")), TargetRef("apps", "Deployment", "redis")
+    about, wanted = slo(spec=spec(levers={"cache": CACHE})), Plan("warm it", (Scale(2, 3, "cache", "redis", tier),))
+    change = await bench.act(about, wanted)
+    assert change
+    assert change.result is ChangeResult.APPLIED
+    bench.found = replace(target(), other_writers=(OtherWriter("HorizontalPodAutoscaler", "redis", "delete it"),))
+    change = await bench.act(about, wanted)
+    assert change
+    assert change.result is ChangeResult.REFUSED
+    bench.found = TargetProblem("TargetNotFound", "there is no Deployment/redis")
+    change = await bench.act(about, wanted)
+    assert change
+    assert change.why == "TargetNotFound: there is no Deployment/redis"
 
 
 # --- who else writes -------------------------------------------------------------------------------------------------

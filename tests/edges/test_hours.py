@@ -11,11 +11,12 @@ import pytest_asyncio
 import requests
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import budget, hours, memory
+from perfslo.core import budget, codec, hours
 from perfslo.core.measure import Wanted, observe
-from perfslo.core.memory import HOUR_SECONDS, Counted, Ledger, Memory
-from perfslo.core.model import Histogram, Replicas, Target, TargetRef
+from perfslo.core.memory import HOUR_SECONDS, BudgetSlice, Counted, Ledger, Memory
+from perfslo.core.model import Histogram, Replicas, Target
 from perfslo.core.status import report
+from perfslo.core.steps import TargetRef
 from perfslo.core.turn import Turn
 from perfslo.cycle import Cycle
 from perfslo.edges import presets
@@ -30,7 +31,7 @@ from tests.edges.exporter import Exporter
 from tests.edges.prometheus_process import prometheus
 from tests.edges.slos import slo
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.cluster
 
 NAME = "http_server_request_duration_seconds"
 SCRAPE_SECONDS = 60
@@ -158,7 +159,7 @@ async def fill_in(sources: Sources, world: World, remembered: Memory) -> tuple[M
         for batch, answers in await history.ask([(wanted(), hour), (wanted("other"), hour)]):
             observation = observe(spec(), Replicas(0, 0), answers["shop/web"], 15.0, world.now)
             ledgers = budget.settled(spec(), remembered.ledgers, batch.hour, observation)
-            remembered = memory.decode(memory.encode(Memory(ledgers=ledgers)))
+            remembered = codec.decode(codec.encode(Memory(ledgers=ledgers)))
         asked += 1
     return remembered, asked
 
@@ -183,7 +184,7 @@ async def test_every_hour_is_counted_as_it_was(sources: Sources, world: World) -
 
 async def test_hours_that_nobody_saw_are_filled_in_and_the_seen_ones_stand(sources: Sources, world: World) -> None:
     (promise, _), *_ = (await fill_in(sources, world, Memory()))[0].ledgers.items()
-    known = memory.BudgetSlice(world.first + 1, 1, 7.0, 7.0, 60.0)
+    known = BudgetSlice(world.first + 1, 1, 7.0, 7.0, 60.0)
     asked = ((world.first - 30, world.first + 1),)
     remembered, count = await fill_in(sources, world, Memory(ledgers={promise: Ledger((known,), asked)}))
     assert count in (HOURS - 3, HOURS - 2)

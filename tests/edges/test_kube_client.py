@@ -20,6 +20,7 @@ from perfslo.errors import (
     Expired,
     LostRace,
     NotFound,
+    Silent,
     WriteRefused,
 )
 
@@ -89,6 +90,7 @@ async def test_a_request_carries_what_it_should(api: Api) -> None:
     )
     assert sent["Authorization"] == "Bearer a-token"
     assert sent["Content-Type"] == JSON_PATCH
+    assert sent["Accept-Encoding"] == "identity"
     assert sent["query"] == {"fieldManager": "a b"}
     assert json.loads(sent["body"]) == [{"op": "test"}]
 
@@ -169,14 +171,15 @@ async def test_a_watch_that_is_told_an_error_raises_it(api: Api) -> None:
     assert seen == ["ADDED"]
 
 
-@pytest.mark.parametrize("path", ["/watch/cut", "/watch/silent"])
+@pytest.mark.parametrize(("path", "error"), [("/watch/cut", ApiUnavailable), ("/watch/silent", Silent)])
 async def test_a_watch_that_breaks_or_falls_silent_says_so(
-    api: Api, monkeypatch: pytest.MonkeyPatch, path: str
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str, error: type[ApiUnavailable]
 ) -> None:
     monkeypatch.setattr(client, "WATCH_SILENCE_SECONDS", 0.3)
     seen: list[str] = []
-    with pytest.raises(ApiUnavailable):
+    with pytest.raises(ApiUnavailable) as raised:
         await _events(api, path, seen)
+    assert raised.type is error
     assert seen == ["ADDED"]
 
 

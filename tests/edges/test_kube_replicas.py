@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from perfslo.core.model import JSON, Replicas, TargetRef
+from perfslo.core.model import JSON, Replicas
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube import projections
 from perfslo.edges.kube.projections import Workload
 from perfslo.edges.kube.replicas import is_rolling_out, replicas

@@ -19,7 +19,7 @@ from tests.edges.prometheus_process import PROMETHEUS_2, PROMETHEUS_3, prometheu
 from tests.edges.test_named_signals import seen
 from tests.edges.test_prometheus_source import PATIENCE_SECONDS, spec, wanted
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.cluster
 
 STALE_AFTER_SECONDS = 30
 

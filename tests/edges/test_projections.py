@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from perfslo.core.model import JSON, TargetRef
+from perfslo.core.model import JSON
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube import projections
 from perfslo.edges.kube.projections import Pod, Resources
 from tests.edges import kube_objects as objects

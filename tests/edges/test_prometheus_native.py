@@ -20,7 +20,7 @@ from tests.edges.native_exporter import NativeService
 from tests.edges.prometheus_process import PROMETHEUS_3, prometheus
 from tests.edges.test_prometheus_source import POD, World, seen, settled, spec, until, wanted
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.cluster
 
 PER_SECOND = 20
 

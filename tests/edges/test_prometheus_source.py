@@ -16,7 +16,7 @@ from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import quantile
 from perfslo.core.measure import Wanted, observe
 from perfslo.core.model import Histogram, Missing, NoTraffic, Observation, Replicas, Signal, Stale, Value
-from perfslo.core.promql import Pods, quote, workload_of_pod
+from perfslo.core.promql import WORKLOAD, Pods, quote, workload_of_pod
 from perfslo.edges import presets
 from perfslo.edges.prometheus.client import Client
 from perfslo.edges.prometheus.source import Sources
@@ -24,7 +24,7 @@ from perfslo.settings import Matcher, Source
 from tests.edges.exporter import Container, Exporter, Page, Service
 from tests.edges.prometheus_process import PROMETHEUS_2, PROMETHEUS_3, prometheus
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.cluster
 
 PATIENCE_SECONDS = 30
 POD = "{}-5d4f8c7b9c-x2k4j"
@@ -51,6 +51,19 @@ def _counting_without_inf() -> Page:
     )
 
 
+def _with_a_workload_label() -> Page:
+    began = time.time()
+    series = ('bucket{le="0.1",%s}', 'bucket{le="+Inf",%s}', "count{%s}")
+    return lambda: (
+        "\n".join(
+            f"http_server_request_duration_seconds_{name % label} {int((time.time() - began) * 10)}"
+            for label in ('workload="api"', 'workload="batch"')
+            for name in series
+        )
+        + "\n"
+    )
+
+
 @dataclass
 class World:
     address: str
@@ -70,6 +83,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "/nan": lambda: CONSTANT.format("NaN", ""),
         "/inf": lambda: CONSTANT.format("+Inf", ""),
         "/no-inf-bucket": _counting_without_inf(),
+        "/labelled": _with_a_workload_label(),
         "/cadvisor": Container("shop", POD.format("web"), cores=0.5, memory_bytes=1e8),
     }
     with Exporter(pages) as exporter:
@@ -88,7 +102,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         def job(name: str, *targets: dict[str, Any], **more: object) -> dict[str, Any]:
             return {"job_name": name, "static_configs": list(targets), **more}
 
-        others = ("twice", "idle", "gone", "stale", "nan", "inf", "no-inf-bucket")
+        others = ("twice", "idle", "gone", "stale", "nan", "inf", "no-inf-bucket", "labelled")
         jobs = [
             job(
                 "pods",
@@ -195,6 +209,12 @@ async def test_a_pod_scraped_by_two_jobs_counts_once(sources: Sources) -> None:
     assert _total(observation) == pytest.approx(80, rel=0.3)
     assert isinstance(observation.in_flight, Value)
     assert observation.in_flight.value == 3
+
+
+async def test_an_application_may_have_a_label_named_workload(sources: Sources) -> None:
+    observation = await until(sources, wanted("labelled"), lambda o: settled(o) and _total(o) > 60)
+    assert _total(observation) == pytest.approx(80, rel=0.3)
+    assert _value(observation.completions_per_second) == pytest.approx(20, rel=0.3)
 
 
 async def test_the_scrape_interval_is_found(sources: Sources) -> None:
@@ -385,7 +405,7 @@ def test_prometheus_derives_the_workload_exactly_as_we_do(world: World) -> None:
         for index, pod in enumerate(pods)
     )
     rows = Client(Source(address=world.address)).query(Pods().named(vectors)).rows
-    derived = {int(row.labels["number"]): row.labels.get("workload", "") for row in rows}
+    derived = {int(row.labels["number"]): row.labels.get(WORKLOAD, "") for row in rows}
     assert derived == {index: workload_of_pod(pod) for index, pod in enumerate(pods)}
 
 

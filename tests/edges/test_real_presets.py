@@ -28,7 +28,7 @@ from tests.edges.exporter import Exporter, Page
 from tests.edges.prometheus_process import prometheus
 from tests.edges.traffic import IN_FLIGHT, MILLISECONDS, PER_SECOND, Traffic
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.cluster
 
 PATIENCE_SECONDS = 60
 REPLICA_SET = "-5d4f8c7b9c-x2k4j"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from perfslo.core.model import JSON
+from perfslo.edges.kube.client import METADATA_LIST, WHOLE
 from perfslo.edges.watch import Registry
 from perfslo.errors import ApiUnavailable
 from perfslo.settings import Settings
@@ -18,9 +19,11 @@ class Lists:
     def __init__(self, *pages: JSON | Exception) -> None:
         self.pages = list(pages)
         self.asked: list[tuple[str, Mapping[str, str]]] = []
+        self.accepted: list[str] = []
 
-    async def request(self, method: str, path: str, *, query: Mapping[str, str]) -> JSON:
+    async def request(self, method: str, path: str, *, query: Mapping[str, str], accept: str) -> JSON:
         self.asked.append((path, query))
+        self.accepted.append(accept)
         page = self.pages.pop(0)
         if isinstance(page, Exception):
             raise page
@@ -73,8 +76,7 @@ async def test_a_list_brings_what_is_there_page_by_page() -> None:
     await them.resync()
     assert them.synced.is_set()
     assert versions(them) == {"shop/a": 1, "shop/b": 1}
-    assert lists.asked[0][1]["resourceVersion"] == "0"
-    assert lists.asked[1][1] == {"limit": "500", "continue": "more"}
+    assert [query for _, query in lists.asked] == [{"limit": "500"}, {"limit": "500", "continue": "more"}]
 
 
 async def test_each_watched_namespace_is_listed() -> None:
@@ -94,6 +96,23 @@ async def test_what_a_list_does_not_show_any_more_is_gone() -> None:
     assert them.by_uid("uid-ghost") is None
 
 
+async def test_metadata_are_enough_while_events_tell_all() -> None:
+    them, lists = registry(page(9, slo("a", version=3)), page(20, slo("a", version=15)))
+    await them.resync()
+    await them.resync()
+    assert versions(them) == {"shop/a": 3}
+    assert lists.accepted == [WHOLE, METADATA_LIST]
+
+
+@pytest.mark.parametrize("missed", [slo("b", version=15), slo("a", version=15, generation=2)])
+async def test_what_no_event_told_of_is_read(missed: JSON) -> None:
+    them, lists = registry(page(9, slo("a")), page(20, missed), page(21, slo("a", version=16), slo("b", version=15)))
+    await them.resync()
+    await them.resync()
+    assert versions(them) == {"shop/a": 16, "shop/b": 15}
+    assert lists.accepted == [WHOLE, METADATA_LIST, WHOLE]
+
+
 async def test_a_list_older_than_an_event_drops_nothing() -> None:
     them, _ = registry(page(9))
     them.saw("ADDED", slo("new", version=12))
@@ -107,6 +126,15 @@ async def test_a_list_that_fails_drops_nothing() -> None:
     with pytest.raises(ApiUnavailable):
         await them.resync()
     assert versions(them) == {"shop/a": 1}
+
+
+def test_a_version_that_was_taken_in_is_known() -> None:
+    them, _ = registry()
+    assert not them.knows(slo(version=7))
+    them.saw("ADDED", slo(version=7))
+    assert them.knows(slo(version=7))
+    assert not them.knows(slo(version=8))
+    assert not them.knows(slo(version=7, uid="another"))
 
 
 def test_an_older_event_changes_nothing() -> None:
@@ -162,3 +190,14 @@ def test_a_spec_that_does_not_fit_is_kept_with_the_reason() -> None:
     bad = them.snapshot()["shop/web"]
     assert bad.spec is None
     assert "spec.maxReplicas" in bad.problem
+
+
+def test_equal_promises_are_kept_once() -> None:
+    them, _ = registry()
+    them.saw("ADDED", slo("a"))
+    them.saw("ADDED", slo("b"))
+    one, other = (slo.spec for slo in them.snapshot().values())
+    assert one
+    assert other
+    assert one.objectives is other.objectives
+    assert one.scale_target_ref != other.scale_target_ref

@@ -17,7 +17,7 @@ from tests.arch.repository import ROOT
 from tests.edges.exporter import Exporter
 from tests.edges.prometheus_process import prometheus
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("prometheus")]
+pytestmark = pytest.mark.cluster
 
 FILES = ROOT / "helm/perfslo/files/rules"
 PATIENCE_SECONDS = 60

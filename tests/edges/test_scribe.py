@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from perfslo.core.model import ChangeResult, Histogram, Missing, Value
+from perfslo.core.model import ChangeResult, Histogram, Missing, Outcome, Value, Verdict
 from perfslo.core.turn import Conflict, Turn
 from perfslo.edges.kube.budget import StatusBudget
 from perfslo.edges.kube.writes import Writer
@@ -140,6 +140,15 @@ async def test_a_decision_is_told_once_with_its_id() -> None:
     await desk.tell(turn(FAST, plan=plan(4, 4)))
     assert desk.door.events == [("Normal", "ScaleUp")]
     assert desk.door.notes[0]["note"] == "replicas 2->4: scale 2 -> 4: load [d1]"
+
+
+async def test_the_verdict_on_an_experiment_is_told_and_a_verdict_on_replicas_is_not() -> None:
+    desk = Desk()
+    worse = Verdict("d-7", Outcome.WORSE, "cache redis off->on: bad requests went from 6% to 40%", "cache")
+    await desk.tell(replace(turn(FAST), verdict=worse))
+    await desk.tell(replace(turn(FAST), verdict=Verdict("d-8", Outcome.IMPROVED, "latency objectives hold")))
+    assert desk.door.events == [("Warning", "Worse")]
+    assert (desk.door.notes[0]["action"], desk.door.notes[0]["note"]) == ("Judge", f"{worse.why} [d-7]")
 
 
 @pytest.mark.parametrize(

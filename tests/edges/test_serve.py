@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +12,9 @@ from dataclasses import replace
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from perfslo.core import budget
 from perfslo.core.memory import BudgetSlice, Counted, Ledger, Memory
@@ -31,6 +35,7 @@ from perfslo.edges.prometheus.source import Sources
 from perfslo.edges.serve import Health, serve, stuck
 from perfslo.settings import Source
 from tests.arch.repository import ROOT
+from tests.core.test_status import of_backends
 from tests.core.turns import NOW, SLOW, change, memory, observation, plan, spec, turn
 
 WELL = Health(alive=lambda: None, ready=lambda: None)
@@ -82,6 +87,33 @@ async def test_a_probe_says_what_is_wrong(path: str, health: Health, status: int
 )
 def test_what_a_restart_would_help(heartbeat: float | None, said: str | None) -> None:
     assert stuck(1000.0, heartbeat, 60.0) == said
+
+
+class Slow(Collector):
+    """Takes until it is told to end."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        self.begun.set()
+        assert self.may_end.wait(30.0), "nobody was answered meanwhile"
+        return []
+
+
+async def test_metrics_that_take_long_hold_up_nobody() -> None:
+    registry, slow = CollectorRegistry(), Slow()
+    registry.register(slow)
+    async with serving(WELL, registry) as address, aiohttp.ClientSession() as session:
+        scrape = asyncio.create_task(session.get(address + "/metrics"))
+        await asyncio.to_thread(slow.begun.wait, 30.0)
+        async with session.get(address + "/livez") as probe:
+            assert probe.status == 200
+        slow.may_end.set()
+        assert (await scrape).status == 200
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -231,6 +263,16 @@ def eventful(name: str = "web") -> Turn:
     return replace(made, name=name)
 
 
+async def test_shares_of_backends_are_shown(board: Board) -> None:
+    board.turns = (of_backends(),)
+    seen = await board.scrape()
+    b = {**WEB, "route": "web", "backend": "b"}
+    assert seen[of("perfslo_backend_weight_ratio", **b)] == pytest.approx(0.333)
+    assert seen[of("perfslo_backend_observed_share_ratio", **b)] == pytest.approx(1 / 3)
+    board.turns = (eventful(),)
+    assert not any("perfslo_backend" in str(name) for name in await board.scrape())
+
+
 async def test_what_was_decided_is_shown(board: Board) -> None:
     board.turns = (eventful(),)
     board.metrics.count(eventful())
@@ -260,7 +302,8 @@ async def test_all_series_of_an_slo_go_with_it(board: Board) -> None:
     page = (ROOT / "docs" / "metrics.md").read_text()
     table = page.partition("## Of each SLO")[2].partition("\n## ")[0]
     names = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))
-    documented = set(re.findall(r"`(perfslo_\w+)`", names))
+    of_routes = {"perfslo_backend_weight_ratio", "perfslo_backend_observed_share_ratio"}
+    documented = set(re.findall(r"`(perfslo_\w+)`", names)) - of_routes
     assert families(before, "web") == documented, "or this test does not know of one"
     board.turns = board.turns[1:]
     board.metrics.forget_others({("shop", "other")})
@@ -295,10 +338,12 @@ async def test_each_metric_is_documented(board: Board) -> None:
     assert not {name for name in ours if f"`{name}" not in page}
 
 
-async def test_metrics_can_be_asked_for_by_name() -> None:
-    registry = Metrics(lambda: [turn(SLOW)], Sources({}, {})).registry
-    answer = await get(WELL, "/metrics?name[]=perfslo_leader&name[]=perfslo_build_info", registry)
+async def test_metrics_can_be_asked_for_by_name(board: Board) -> None:
+    board.turns = (turn(SLOW),)
+    names = ("perfslo_leader", "perfslo_build_info", "perfslo_query_total")
+    answer = await get(WELL, "/metrics?" + "&".join(f"name[]={name}" for name in names), board.metrics.registry)
     assert {family.name for family in text_string_to_metric_families(answer.text)} == {
         "perfslo_leader",
         "perfslo_build_info",
+        "perfslo_query",
     }

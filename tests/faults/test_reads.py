@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perfslo.core.model import TargetRef
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube import client
 from perfslo.edges.kube.reflector import Reflector
 from perfslo.settings import Settings

@@ -44,6 +44,9 @@ def test_the_chart_is_without_lint() -> None:
         ("replicas: 0", "/replicas"),
         ("levers: [replica]", "/levers/0"),
         ("logLevel: verbose", "/logLevel"),
+        ("databases: {pg: {}}", "maxConnections"),
+        ("databases: {Pg: {maxConnections: 9}}", "Pg"),
+        ("databases: {pg: {maxConnections: 0}}", "/databases/pg/maxConnections"),
         ("watch: {namespace: [shop]}", "namespace"),
         ("scaleKinds: [{kind: Rollout}]", "/scaleKinds/0"),
         ("scaleKinds: [{group: argoproj.io, version: v1, kind: rollout, resource: rollouts}]", "/scaleKinds/0/kind"),
@@ -91,6 +94,25 @@ def test_a_typo_in_the_values_is_refused(values: str, complaint: str) -> None:
     assert done.returncode != 0
     assert "don't meet the specifications of the schema" in done.stderr
     assert complaint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("levers", "changes"),
+    [
+        ("[replicas]", False),
+        ("[]", False),
+        ("[cache]", True),
+        ("[cdn]", True),
+        ("[database]", True),
+        ("[offload]", True),
+    ],
+)
+def test_configmaps_are_reached_only_by_levers_that_change_them(levers: str, changes: bool) -> None:
+    every = documents(f"levers: {levers}")
+    rules = [rule for each in every if each["kind"] == "ClusterRole" for rule in each["rules"]]
+    assert any("configmaps" in rule["resources"] for rule in rules) is changes
+    policies = [each["metadata"]["name"] for each in every if each["kind"] == "ValidatingAdmissionPolicy"]
+    assert ("perfslo-system-perfslo-consent" in policies) is changes
 
 
 def test_crds_are_those_of_the_source_and_stay_when_the_release_goes() -> None:

@@ -20,6 +20,8 @@ CHUNKS = 1
 """Two namespaces fit in one query."""
 HISTORY = 2
 """One hour of the error budget a cycle: its buckets and its counts."""
+CHECK = 1
+"""Whether the buckets of a promise that looks broken are whole."""
 
 
 @pytest.mark.cluster
@@ -48,7 +50,7 @@ def test_queries_and_writes_do_not_grow_with_slos(tmp_path: Path) -> None:
 
 def _asks_little(run: dict[str, Any]) -> None:
     assert run["cycles"] > 0
-    assert run["queries_a_cycle"] <= 2 * FAMILIES + CHUNKS + HISTORY
+    assert run["queries_a_cycle"] <= 2 * FAMILIES + CHUNKS + HISTORY + CHECK
     assert run["queries_failed"] == 0
     assert run["in_flight"] <= 4
     assert run["rows_a_cycle"] >= 12 * SLOS

@@ -32,6 +32,9 @@ releaseGraceSeconds: {{ .Values.releaseGraceSeconds }}
 logLevel: {{ .Values.logLevel }}
 levers: {{ toJson .Values.levers }}
 scaleKinds: {{ toJson .Values.scaleKinds }}
+routeKinds: {{ toJson .Values.routeKinds }}
+policyKinds: {{ toJson .Values.policyKinds }}
+databases: {{ toJson .Values.databases }}
 {{- if .Values.presets }}
 presetsDir: /etc/perfslo/presets
 {{- end }}
@@ -147,4 +150,9 @@ capabilities: {drop: [ALL]}
 - {name: {{ $name }}-credentials, mountPath: /etc/perfslo/credentials/{{ $name }}, readOnly: true}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Whether an enabled lever changes ConfigMaps: "" when none does. */}}
+{{- define "perfslo.changesConfigMaps" -}}
+{{- range list "cache" "cdn" "database" "offload" }}{{ if has . $.Values.levers }}true{{ end }}{{ end }}
 {{- end }}

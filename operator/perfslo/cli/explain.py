@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from perfslo.api.v1alpha1 import (
+    BackendStatus,
     BudgetStatus,
     Decision,
+    LeverStatus,
     ObjectiveStatus,
     PerformanceSLOStatus,
     SignalStatus,
@@ -71,6 +73,12 @@ def story(slo: JSON, now: datetime) -> Iterator[str]:
     if status.signals:
         yield "Signals:"
         yield from (f"  {_signal(signal)}" for signal in status.signals)
+    if status.backends:
+        yield "Backends:"
+        yield from (f"  {_backend(backend)}" for backend in status.backends)
+    if levers := [lever for lever in status.levers if lever.name not in ("replicas", "traffic")]:
+        yield "Other levers:"
+        yield from (f"  {_lever(lever)}" for lever in levers)
     if trouble := [c for c in status.conditions if _TROUBLE.get(c.type) == c.status]:
         yield "To look at:"
         yield from (f"  {condition.reason}: {condition.message}" for condition in trouble)
@@ -78,6 +86,9 @@ def story(slo: JSON, now: datetime) -> Iterator[str]:
         yield "Last decisions, newest first:"
         for decision in decisions:
             yield from _decision(decision, now)
+        if status.last_decision and status.last_decision.alternatives:
+            yield "Considered besides, for the last one:"
+            yield from (f"  {words}" for words in status.last_decision.alternatives)
     else:
         yield "Nothing was changed yet."
 
@@ -151,6 +162,22 @@ def _signal(signal: SignalStatus) -> str:
     return f"{words} ({signal.message})" if signal.message else words
 
 
+def _backend(backend: BackendStatus) -> str:
+    shown = {
+        "weight {} %": backend.weight_percent,
+        "{} % of the requests seen": backend.observed_percent,
+        "P95 {}": backend.p95,
+        "{} pods ready": None if backend.ready_replicas is None else str(backend.ready_replicas),
+    }
+    words = f"{backend.name}: {', '.join(_said(shown)) or 'nothing is known'}"
+    return f"{words} ({backend.message})" if backend.message else words
+
+
+def _lever(lever: LeverStatus) -> str:
+    words = f"{lever.name}: {lever.state}" + (f", set to {lever.observed}" if lever.observed else "")
+    return f"{words} ({lever.message})" if lever.message else words
+
+
 def _decision(decision: Decision, now: datetime) -> Iterator[str]:
     change = f" {decision.lever or ''} {decision.from_}->{decision.to}" if decision.to else ""
     limits = f", {decision.proposed} before {' and '.join(decision.limited_by)}" if decision.limited_by else ""
@@ -158,6 +185,10 @@ def _decision(decision: Decision, now: datetime) -> Iterator[str]:
     yield f"  {_ago(decision.time, now)}: {decision.action}{change}{limits}: {outcome} [{decision.id}]"
     if decision.why:
         yield f"      {decision.why}"
+    if decision.predicted:
+        yield f"      Expected: {decision.predicted}."
+    if decision.judgement:
+        yield f"      Seen: {decision.judgement}."
 
 
 def _ago(timestamp: str, now: datetime) -> str:

@@ -15,7 +15,8 @@ from perfslo import settings as settings_file
 from perfslo.api.v1alpha1 import LeverClaim
 from perfslo.cli import _cluster
 from perfslo.edges import log
-from perfslo.edges.actuators.scale import ScaleActuator
+from perfslo.edges.actuators.all import every_lever
+from perfslo.edges.actuators.levers import Levers
 from perfslo.edges.claims import Claims
 from perfslo.edges.kube.client import Api, connect
 from perfslo.edges.kube.writes import Writer
@@ -112,12 +113,12 @@ async def _settled(elector: Elector, election: asyncio.Task[None], settings: Set
 async def _release(
     api: Api, writer: Writer, claims: Claims, settings: Settings, chosen: Callable[[LeverClaim], bool]
 ) -> int:
-    scale = ScaleActuator(api, writer, claims, settings.scale_kinds)
+    levers = every_lever(api, writer, claims, settings)
     failed, mine = 0, [claim for claim in claims if chosen(claim)]
     for claim in mine:
         where = f"{claim.metadata.namespace}/{claim.spec.holder.name}"
         try:
-            print(f"{where}: {await _patiently(scale, claims, claim)}", flush=True)
+            print(f"{where}: {await _patiently(levers, claims, claim)}", flush=True)
         except PerfsloError as error:
             print(f"{where}: NOT released: {error}", file=sys.stderr, flush=True)
             failed += 1
@@ -125,13 +126,13 @@ async def _release(
     return int(failed > 0)
 
 
-async def _patiently(scale: ScaleActuator, claims: Claims, claim: LeverClaim) -> str:
+async def _patiently(levers: Levers, claims: Claims, claim: LeverClaim) -> str:
     """Nobody plans anew after us, so what changed under our hands is looked at again, a few times."""
     for pause_seconds in (1.0, 3.0):
         try:
-            return await scale.release(claim)
+            return await levers.release(claim)
         except (LostRace, ApiUnavailable):
             await asyncio.sleep(pause_seconds)
             await claims.refresh()
             claim = next((known for known in claims if known.metadata.uid == claim.metadata.uid), claim)
-    return await scale.release(claim)
+    return await levers.release(claim)

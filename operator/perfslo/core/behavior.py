@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from perfslo.api.v1alpha1 import Behavior, ScalingRules
+from perfslo.core.frozen import dataclass
 from perfslo.core.memory import Recommendation, ScaleEvent
 from perfslo.core.timescale import TimeScale
 
@@ -48,6 +48,11 @@ def limits(behavior: Behavior | None, scale: TimeScale) -> Limits:
     up = Rules(0.0, (Policy("Pods", 4, 15.0), Policy("Percent", 100, 15.0)))
     down = Rules(300.0, (Policy("Percent", 100, 15.0),))
     return Limits(_overridden(up, behavior.scale_up), _overridden(down, behavior.scale_down))
+
+
+def tolerated(limits: Limits, current: int, wanted: int) -> bool:
+    """Whether the difference is too small to be worth a change (Tolerances.isWithin). Left out, a tolerance is 0."""
+    return 1 - limits.down.tolerance_ratio <= wanted / current <= 1 + limits.up.tolerance_ratio
 
 
 def stabilized(rules: Limits, recommendations: Iterable[Recommendation], now: float, current: int, wanted: int) -> int:

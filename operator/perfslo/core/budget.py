@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
 from perfslo.core import objectives
+from perfslo.core.frozen import dataclass, replace
 from perfslo.core.memory import HOUR_SECONDS, BudgetSlice, Counted, Ledger, Memory, Span
 from perfslo.core.model import Histogram, Observation
 
@@ -26,7 +27,7 @@ HOURLY_HOURS = 24
 SETTLE_SECONDS = 120.0
 """An hour is not asked about before: the last scrapes and remote writes of it may be under way."""
 MAX_SPANS = 8
-REMEMBERED = 4096
+REMEMBERED = 1 << 15
 """Promises whose keys are not made anew each cycle."""
 
 
@@ -109,14 +110,15 @@ def key(spec: PerformanceSLOSpec, latency: Latency) -> str:
     """Names what is counted for a latency objective: which requests of which workload, and which of them are slow."""
     metrics = spec.metrics
     return _key(
-        (str(spec.scale_target_ref), metrics.source, metrics.preset, metrics.custom, metrics.service, metrics.matchers),
+        spec.scale_target_ref or spec.scale_target_refs,
+        (metrics.source, metrics.preset, metrics.custom, metrics.service, metrics.matchers),
         (latency.threshold_seconds, latency.matchers),
     )
 
 
 @lru_cache(REMEMBERED)
-def _key(*parts: object) -> str:
-    return hashlib.blake2s(repr(parts).encode(), digest_size=6).hexdigest()
+def _key(target: object, requests: tuple[object, ...], slow: tuple[object, ...]) -> str:
+    return hashlib.blake2s(repr(((str(target), *requests), slow)).encode(), digest_size=6).hexdigest()
 
 
 # --- counting ----------------------------------------------------------------------------------------------------
@@ -175,8 +177,7 @@ def _requests(objective: Objective, observation: Observation) -> Counted | None:
     share = objectives.slow(observation, objective)
     if share is None or not isinstance(reading, Histogram):
         return Counted()
-    errors = objectives.number(objectives.requests_of(objective, observation).error_ratio) or 0.0
-    return Counted(reading.total, reading.total * (share.ratio + errors * (1.0 - share.ratio)))
+    return Counted(reading.total, reading.total * objectives.failed_or(share.ratio, objective, observation))
 
 
 def _with(ledger: Ledger, new: Counted, now: float, elapsed: float, window_seconds: float) -> Ledger:
@@ -256,9 +257,7 @@ def _newest_outside(spans: tuple[Span, ...], newest: int) -> int:
 
 def books(spec: PerformanceSLOSpec, memory: Memory, now: float) -> Books:
     """How the budgets of all latency objectives stand."""
-    burns = tuple(burn for burn in BURNS if burn.long_hours * HOUR_SECONDS <= spec.window_seconds)
-    hours = {1, 6, *(hours for burn in burns for hours in (burn.long_hours, burn.short_hours))}
-    windows = sorted({spec.window_seconds, *(each * HOUR_SECONDS for each in hours)})
+    burns, windows = _looks_back(spec.window_seconds)
     accounts: dict[str, Account] = {}
     burning: Burning | None = None
     for objective, promise in _promises(spec):
@@ -272,6 +271,14 @@ def books(spec: PerformanceSLOSpec, memory: Memory, now: float) -> Books:
             if burning is None and (rate := _too_fast(spec, allowed, tallies, burn)) is not None:
                 burning = Burning(objective.name, burn.long_hours, rate)
     return Books(accounts, burning)
+
+
+@lru_cache
+def _looks_back(window_seconds: int) -> tuple[tuple[Burn, ...], tuple[int, ...]]:
+    """What can burn too fast within the window, and all seconds before now that are counted for it, ascending."""
+    burns = tuple(burn for burn in BURNS if burn.long_hours * HOUR_SECONDS <= window_seconds)
+    hours = {1, 6, *(hours for burn in burns for hours in (burn.long_hours, burn.short_hours))}
+    return burns, tuple(sorted({window_seconds, *(each * HOUR_SECONDS for each in hours)}))
 
 
 Tallies = Mapping[int, Tally]

@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 import operator
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Latency
+from perfslo.core.frozen import dataclass, replace
 from perfslo.core.memory import Bin, Capacity, Curve
 
 STEEPNESS = ((2.5, 0.2), (5.0, 0.3), (8.0, 0.3), (14.0, 0.2))
@@ -25,6 +25,7 @@ STEEPNESS = ((2.5, 0.2), (5.0, 0.3), (8.0, 0.3), (14.0, 0.2))
 TYPICAL_STEEPNESS = 7.0
 FLOOR_SHARE = 0.1
 """Of the allowance: slow requests rarer than this have other causes than load, and say nothing about it."""
+MOST_FLOOR = 0.8
 GRID_STEP = 0.05
 GRID_SPAN = math.log(5.0)
 """The capacity is sought within a factor of 5 of the highest load seen."""
@@ -49,6 +50,14 @@ MARGIN = 1.1
 SLACK = 1.05
 """Between the need that adds a pod and the one that removes it, so that rounding does not chatter."""
 BIN_RATIO = 1.06
+SATURATES = 0.95
+"""Of the saturated throughput: more is not completed for long."""
+EXPLORED = 1.15
+"""Of the highest load that was carried well: nobody knows what comes beyond."""
+UNKNOWN_SHARE = 0.2
+"""Share of slow requests counted where nobody has seen the service: it may go on as before, or fall off a cliff."""
+OVERLOADED = 2.0
+"""Share of slow requests counted for overload: what it leaves in the queues makes later requests slow, too."""
 RELEVANT_SHARE = 0.5
 """Windows at less than this part of the highest load say nothing about the knee."""
 MAX_EVENTS = 60.0
@@ -68,7 +77,6 @@ _STEPS = int(GRID_SPAN / GRID_STEP)
 _GRID = tuple(math.exp(GRID_STEP * step) for step in range(-_STEPS, _STEPS + 1))
 """The capacities that are looked at, in parts of the one thought likeliest before evidence."""
 _INVERSES = tuple(1.0 / factor for factor in _GRID)
-_LOG_FLOOR = math.log(FLOOR_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +124,6 @@ def likely(curve: Curve, allowed: float) -> float | None:
     return max(curve.median / MARGIN, SLACK * (proven(curve, allowed) or 0.0))
 
 
-def sure(curve: Curve, allowed: float) -> float | None:
-    """Load per pod up to which pods may be removed; None before evidence."""
-    if curve.low is None:
-        return None
-    return max(curve.low / (MARGIN * SLACK), (proven(curve, allowed) or 0.0) / SLACK)
-
-
 def spared(curve: Curve, allowed: float, load: float) -> bool:
     """Whether windows of about this load used next to nothing of the allowance."""
     near = [b for b in curve.bins if load / BIN_RATIO <= b.load <= load * BIN_RATIO]
@@ -157,26 +158,47 @@ def store(capacities: tuple[Capacity, ...], newest: Capacity) -> tuple[Capacity,
     return (newest, *(c for c in capacities if c.version != newest.version))[:MAX_VERSIONS]
 
 
-def learn(capacity: Capacity, key: str, allowed: float, window: Window) -> tuple[Capacity, bool]:
-    """Add a clean window.
+def explored(curve: Curve, allowed: float) -> float:
+    """The highest load per pod that the curve tells of: seen to keep the promise, or little more than carried well.
+
+    Infinite before anything was carried well.
+    """
+    well = proven(curve, allowed)
+    if well is None:
+        return math.inf
+    kept = (b.load for b in curve.bins if b.requests >= GOOD_REQUESTS and b.slow <= allowed * b.requests)
+    return max(EXPLORED * well, *kept)
+
+
+def predicted(curve: Curve, allowed: float, carried: float, limits: tuple[float, float], load: float) -> float:
+    """Share of slow requests to expect at `load` per pod, if `carried` keeps the promise.
+
+    `limits`: beyond the first nothing is known, beyond the second nothing is completed.
+    """
+    known, most = limits
+    if load > most:
+        return OVERLOADED
+    steepness = curve.steepness or TYPICAL_STEEPNESS
+    share = min(OVERLOADED, allowed * math.exp(min(50.0, steepness * (load / carried - 1.0))))
+    return max(share, UNKNOWN_SHARE) if load > known else share
+
+
+def learn(capacity: Capacity, key: str, allowed: float, window: Window) -> Capacity:
+    """With a clean window more; with little of what was known before, when it shows that the service changed.
 
     Args:
         key: the promise, see `promise_key`.
         allowed: share of requests that may be slow.
-
-    Returns:
-        The new capacity, and whether the service became slower than what was learnt.
     """
     curve = _surprised(capacity.curves.get(key, Curve()), allowed, window)
-    worse = curve.worse > ALARM_WINDOWS
-    if worse or curve.better > ALARM_WINDOWS:
+    if max(curve.worse, curve.better) > ALARM_WINDOWS:
         curve = _forgotten(curve, allowed, window)
         capacity = replace(capacity, ceiling=None, ceiling_settled=False)
     if capacity.ceiling is not None and window.slow <= GOOD_SHARE * allowed * window.requests:
         capacity = replace(capacity, ceiling=max(capacity.ceiling, window.load))
     remembered = _scaled(curve.bins, 0.5 ** (window.new / HALF_LIFE_WINDOWS))
     curve = fit(replace(curve, bins=_consistent(_add(remembered, window), allowed)), allowed, capacity)
-    return replace(capacity, curves={**capacity.curves, key: curve}), worse
+    return replace(capacity, curves={**capacity.curves, key: curve})
 
 
 def saturate(capacity: Capacity, completions_per_pod: float, settled: bool, allowed: dict[str, float]) -> Capacity:
@@ -215,36 +237,45 @@ def fit(curve: Curve, allowed: float, capacity: Capacity) -> Curve:
         centre, spread = FRESH_GUESS * highest, FRESH_SPREAD
     else:
         return curve
-    low, median = _quantiles(curve.bins, allowed, centre, spread, highest)
+    low, median, steepness = _quantiles(curve.bins, allowed, centre, spread, highest)
     if settled:
         low, median = min(low, CLIFF_SHARE * settled), min(median, CLIFF_SHARE * settled)
-    return replace(curve, low=low, median=median)
+    return replace(curve, low=low, median=median, steepness=steepness)
 
 
 def _quantiles(
     bins: tuple[Bin, ...], allowed: float, centre: float, spread: float, highest: float
-) -> tuple[float, float]:
-    """20th and 50th percentile of the capacity's posterior."""
+) -> tuple[float, float, float]:
+    """20th and 50th percentile of the capacity's posterior, and the steepness to expect."""
     relevant = [b for b in bins if b.load > RELEVANT_SHARE * highest]
+    floor = math.log(_floor(bins, allowed))
     rows = []
-    for steepness, weight in STEEPNESS:
-        row = [prior + math.log(weight) for prior in _priors(spread)]
+    for (steepness, _), row in zip(STEEPNESS, _priors(spread), strict=True):
         for b in relevant:
-            row = list(map(operator.add, row, _likelihoods(b, allowed, centre, steepness)))
+            row = tuple(map(operator.add, row, _likelihoods(b, allowed, centre, steepness, floor)))
         rows.append(row)
     best = max(map(max, rows))
-    masses = [sum([math.exp(score - best) for score in scores]) for scores in zip(*rows, strict=True)]
-    grid = [centre * factor for factor in _GRID]
-    return _percentile(grid, masses, 0.2), _percentile(grid, masses, 0.5)
+    weights = [[math.exp(score - best) for score in row] for row in rows]
+    masses: list[float] = list(map(sum, zip(*weights, strict=True)))
+    typical = sum(steepness * sum(row) for (steepness, _), row in zip(STEEPNESS, weights, strict=True)) / sum(masses)
+    return centre * _percentile(masses, 0.2), centre * _percentile(masses, 0.5), typical
 
 
 @lru_cache
-def _priors(spread: float) -> tuple[float, ...]:
-    """Logarithms, for each capacity of the grid."""
-    return tuple(-0.5 * (math.log(factor) / spread) ** 2 for factor in _GRID)
+def _priors(spread: float) -> tuple[tuple[float, ...], ...]:
+    """Logarithms, for each steepness and each capacity of the grid."""
+    return tuple(
+        tuple(-0.5 * (math.log(factor) / spread) ** 2 + math.log(weight) for factor in _GRID) for _, weight in STEEPNESS
+    )
 
 
-def _likelihoods(b: Bin, allowed: float, centre: float, steepness: float) -> list[float]:
+def _floor(bins: tuple[Bin, ...], allowed: float) -> float:
+    """Share of slow requests that no load explains, in parts of the allowance: what the quietest windows had."""
+    shares = [b.slow / b.requests for b in bins if b.requests >= GOOD_REQUESTS]
+    return min(max(FLOOR_SHARE, min(shares, default=0.0) / allowed), MOST_FLOOR)
+
+
+def _likelihoods(b: Bin, allowed: float, centre: float, steepness: float, floor: float) -> list[float]:
     """Logarithms of the chance of what a bin holds, for each capacity of the grid.
 
     Where the predicted share is at a limit it is the same for many capacities: only those in between are computed one
@@ -257,24 +288,25 @@ def _likelihoods(b: Bin, allowed: float, centre: float, steepness: float) -> lis
     def share(logarithm: float) -> float:
         return slow * logarithm - requests * math.exp(logarithm)
 
-    flat = 1.0 + _LOG_FLOOR / steepness
+    flat = 1.0 + floor / steepness
     begin = bisect_left(_GRID, load / (1.0 - log_allowed / steepness))
     end = bisect_right(_GRID, load / flat) if flat > 0 else len(_GRID)
     between = [log_allowed + steepness * (load * inverse - 1.0) for inverse in _INVERSES[begin:end]]
     return [
         *[share(0.0)] * begin,
         *[slow * logarithm - requests * math.exp(logarithm) for logarithm in between],
-        *[share(log_allowed + _LOG_FLOOR)] * (len(_GRID) - end),
+        *[share(log_allowed + floor)] * (len(_GRID) - end),
     ]
 
 
-def _percentile(grid: list[float], masses: list[float], share: float) -> float:
+def _percentile(masses: list[float], share: float) -> float:
+    """In parts of the centre."""
     remaining = share * sum(masses)
-    for value, mass in zip(grid, masses, strict=True):
+    for factor, mass in zip(_GRID, masses, strict=True):
         remaining -= mass
         if remaining <= 0:
-            return value
-    return grid[-1]
+            return factor
+    return _GRID[-1]
 
 
 def _surprised(curve: Curve, allowed: float, window: Window) -> Curve:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from perfslo.api.v1alpha1 import Condition, ConditionStatus, ConditionType, Objective
-from perfslo.core import text
+from perfslo.core import shares, text
 from perfslo.core.model import Bottleneck, ChangeResult, Missing, ObjectiveReading, Stale, TargetProblem
-from perfslo.core.turn import AVAILABLE_LEVERS, Turn
+from perfslo.core.turn import Turn
 
 Finding = tuple[ConditionStatus, str, str]
 """Status, reason, message."""
@@ -51,6 +51,8 @@ def _condition(
 def _target_resolved(turn: Turn) -> Finding:
     if isinstance(turn.target, TargetProblem):
         return "False", turn.target.reason, turn.target.message
+    if turn.parts:
+        return "True", "TargetFound", f"The workloads of {', '.join(turn.parts)} are found and can be scaled"
     return "True", "TargetFound", f"{turn.target.ref} is found and can be scaled"
 
 
@@ -138,7 +140,13 @@ _LATENCY_HOLDS = (Bottleneck.HEALTHY, Bottleneck.OVERPROVISIONED, Bottleneck.NOD
 
 _BOTTLENECK_FIXES = {
     Bottleneck.CPU_THROTTLED: "raise or remove the pods' CPU limit",
+    Bottleneck.BACKEND_SKEW: "look at that backend's pods",
     Bottleneck.MEMORY_PRESSURE: "raise the pods' memory limit",
+    Bottleneck.ROLLOUT_REGRESSION: "look at what the new version does, or roll it back",
+    Bottleneck.CACHE_COLD: "wait until the cache is warm, and look at why it is not",
+    Bottleneck.CONNECTION_POOL_BOUND: "look at what holds connections, or let the pool be resized (levers.database)",
+    Bottleneck.DEPENDENCY_BOUND: "look at what is slow there",
+    Bottleneck.DEPENDENCY_SATURATED_BY_US: "give the dependency more room, or set maxReplicas to what it can bear",
     Bottleneck.FAST_FAILING: "look at the service's own errors",
     Bottleneck.NODE_PRESSURE: "look at the nodes, or add some",
     Bottleneck.UNREACHABLE_TARGET: "look at the service and at what it calls, or promise less",
@@ -166,15 +174,20 @@ def _objective_words(objective: Objective, reading: ObjectiveReading) -> str:
     return f"{objective.name}: {unit(reading.current)} against {unit(reading.threshold)}"
 
 
+_DOING = {"ScaleUp": "ScalingUp", "ScaleDown": "ScalingDown"}
+
+
 def _actuating(turn: Turn) -> Finding:
     if isinstance(turn.target, TargetProblem):
         return "False", "TargetNotResolved", turn.why
     if turn.spec.suspend:
         return "False", "Suspended", turn.why
     if turn.change and turn.change.result is ChangeResult.APPLIED:
-        return "True", "ScalingUp" if turn.change.step.wanted > turn.change.step.current else "ScalingDown", turn.why
+        return "True", _DOING.get(turn.change.step.action, "Acting"), turn.why
     if turn.change:
         return "False", turn.change.result.value, turn.why
+    if turn.parts and (hindrance := shares.hindrance(turn)):
+        return "False", *hindrance
     if turn.acting:
         return "True", "Settling", turn.why
     return "False", "Holding", turn.why
@@ -186,19 +199,25 @@ LIMIT_FIXES = {
     "CostCap": "raise cost.maxHourly if the promise is worth it",
     "Tolerance": "nothing to do; behavior.*.tolerance sets it",
     "StabilizationWindow": "nothing to do: a dip must last; behavior.*.stabilizationWindowSeconds sets it",
+    "FlapBudget": "wait: replicas come and go too often; if the load does not, look at what else swings",
+    "LoadReturns": "nothing to do: a load that went away came back, and may again",
     "ScaleUpLimit": "the next step follows; behavior.scaleUp sets its size",
     "ScaleDownLimit": "the next step follows; behavior.scaleDown sets its size",
     "Fallback": "see MetricsAvailable",
     "MetricsUnknown": "see MetricsAvailable",
     "ColdStart": "wait: nothing is reduced before metrics were seen for long enough",
     "ObjectiveMissed": "nothing is reduced while an objective is missed: see SLOMet",
-    "CapacityChanged": "wait: the service is learnt anew",
     "RollingOut": "wait for the rollout, or look at why it does not end",
     "PodsStarting": "wait for the pods, or look at why they do not get ready",
     "NoProof": "nothing to do: fewer replicas are not proven to keep the promise",
     "PodsPending": "look at the nodes, or add some",
+    "DatabaseBudget": "lower connectionsPerReplica or the pool, or ask the administrator for a larger budget",
+    "ColdCache": "nothing to do: these replicas are kept for the day that the cache is lost",
+    "Experiment": "wait: another lever is being tried",
+    "NotAsUsual": "look at the signal that is not as usual: pods that wait for it are not idle",
     "JustRemoved": "wait: the load is still being measured",
     "AlreadyOrdered": "wait for the pods that were ordered",
+    "Weights": "wait: traffic is being moved between backends, and pods follow it",
 }
 """What to do about each limit of the guardrails."""
 
@@ -213,6 +232,8 @@ def _scaling_limited(turn: Turn) -> Finding:
 
 
 def _write_conflict(turn: Turn) -> Finding:
+    if turn.route_conflict and turn.spec.lever_mode("traffic") != "Recommend":
+        return "True", "OtherWriter", turn.route_conflict.message
     if turn.conflict and turn.spec.lever_mode("replicas") == "Recommend":
         return "False", "NotWriting", "Somebody else writes the target's replicas; in mode Recommend nothing is written"
     if turn.conflict:
@@ -239,16 +260,11 @@ def _suspended(turn: Turn) -> Finding:
 
 
 def _lever_disabled(turn: Turn) -> Finding:
-    missing = [name for name in turn.spec.enabled_levers if name not in AVAILABLE_LEVERS]
-    closed = [name for name in turn.spec.enabled_levers if name in AVAILABLE_LEVERS and name not in turn.enabled_levers]
+    closed = [name for name in turn.spec.enabled_levers if name not in turn.enabled_levers]
+    if "traffic" in turn.spec.enabled_levers and not closed and not turn.parts and (alike := shares.hindrance(turn)):
+        return "True", *alike
     if closed:
         return "True", "NotEnabled", f"{', '.join(closed)}: ask the administrator to add it to the chart's `levers`"
-    if missing:
-        return (
-            "True",
-            "NotAvailable",
-            f"{', '.join(missing)}: accepted and checked, but this version does not pull it yet",
-        )
     return "False", "AllEnabled", "Every lever of the spec is enabled"
 
 

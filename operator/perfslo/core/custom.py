@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Custom, CustomNames, CustomQueries
 from perfslo.core import enforce, scrape
+from perfslo.core.frozen import dataclass
 from perfslo.core.measure import FAILED, Answer, Row
 from perfslo.core.model import Missing
 from perfslo.core.preset import By, ByPod, Failed, Preset

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import behavior, identify, objectives, proof, text
-from perfslo.core.levers import replicas
+from perfslo.core import behavior, flapping, forecast, identify, objectives, proof, regret, text
+from perfslo.core.frozen import replace
+from perfslo.core.levers import cache, database, replicas
+from perfslo.core.levers.option import name
 from perfslo.core.memory import Memory
-from perfslo.core.model import Diagnosis, Observation, Plan
+from perfslo.core.model import Diagnosis, Missing, Observation, Plan
 from perfslo.core.optimize import steps
 
 PROOF_SHARE = 0.8
@@ -42,7 +43,7 @@ class _Draft:
 def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, diagnosis: Diagnosis, plan: Plan) -> Plan:
     """`plan` within all limits, with the one sentence for the cycle."""
     current, now = observation.replicas.desired, observation.time
-    least, most = spec.min_replicas, _most(spec)
+    least, most = spec.min_replicas, most_replicas(spec)
     rules = behavior.limits(spec.behavior, observation.scale)
     # Where the count rests when nothing is decided: as it is, unless the user moved a bound past it.
     rest = min(max(current, least), most)
@@ -51,7 +52,8 @@ def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, di
         draft.limit(least, "MinReplicas", f"minReplicas is {least}")
     if draft.wanted > most:
         draft.limit(most, *_ceiling(spec, most))
-    if draft.wanted != rest and abs(draft.wanted / rest - 1) <= _tolerance(rules, draft.wanted > rest):
+    draft.limit(*_within_budget(spec, observation, rest, draft.wanted))
+    if draft.wanted != rest and behavior.tolerated(rules, rest, draft.wanted):
         draft.limit(rest, "Tolerance", "the difference is within the tolerance")
     if draft.wanted < rest and (block := _no_less(spec, memory, observation, diagnosis, plan, draft.wanted)):
         draft.limit(rest, *block)
@@ -61,6 +63,10 @@ def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, di
     # Only what the rules add is theirs: older recommendations may exceed the bounds.
     stable = min(max(stable, least), most)
     draft.limit(stable, "StabilizationWindow", f"{stable} were asked for within the stabilization window")
+    if draft.wanted < rest:
+        draft.limit(*_warm(memory, observation, plan, rest, draft.wanted))
+        draft.limit(*_calmed(memory, now, rules, rest, draft.wanted))
+        draft.limit(*_regretted(memory, observation, rest, draft.wanted))
     if fallback := _fallback(spec, memory):
         draft.limit(
             max(draft.wanted, fallback), "Fallback", f"metrics were missing {memory.missing_cycles} times in a row"
@@ -84,7 +90,7 @@ def headline(current: int, wanted: int) -> str:
     return f"scale {'out' if wanted > current else 'in'} {current} -> {wanted}"
 
 
-def _most(spec: PerformanceSLOSpec) -> int:
+def most_replicas(spec: PerformanceSLOSpec) -> int:
     """The lower of maxReplicas and what the cost cap pays for; minReplicas is kept in any case."""
     most, cost = spec.max_replicas, spec.cost
     if cost.max_hourly is not None and cost.replica_hourly is not None:
@@ -98,8 +104,40 @@ def _ceiling(spec: PerformanceSLOSpec, most: int) -> Block:
     return "MaxReplicas", f"maxReplicas is {most}"
 
 
-def _tolerance(rules: behavior.Limits, up: bool) -> float:
-    return rules.up.tolerance_ratio if up else rules.down.tolerance_ratio
+def _within_budget(spec: PerformanceSLOSpec, observation: Observation, rest: int, wanted: int) -> tuple[int, str, str]:
+    """How many the database has connections for: scaling out never exhausts it. Those that are there stay."""
+    lever = spec.levers.database if spec.levers else None
+    most = database.most_replicas(lever, observation.standing) if lever else None
+    if lever is None or most is None:
+        return wanted, "", ""
+    kept, connections = min(wanted, max(rest, most)), observation.standing.connections
+    if isinstance(connections, Missing):
+        return kept, "DatabaseBudget", f"what budget {lever.budget} allows is not known ({connections.message})"
+    return kept, "DatabaseBudget", f"the connections of budget {lever.budget} are enough for {most}"
+
+
+def _warm(memory: Memory, observation: Observation, plan: Plan, rest: int, wanted: int) -> tuple[int, str, str]:
+    """How many stay in case that a cache which was turned on is lost."""
+    fewest = cache.fewest_pods(memory, observation, plan.numbers.get("load", 0.0))
+    kept = min(rest, max(wanted, fewest))
+    return kept, "ColdCache", f"{fewest} are needed to survive the loss of the cache"
+
+
+def _calmed(memory: Memory, now: float, rules: behavior.Limits, rest: int, wanted: int) -> tuple[int, str, str]:
+    """How many stay because too many were taken away and ordered again of late; the limit's name, and why."""
+    seconds = flapping.quiet_seconds(memory.scale_events, now, rules.down.window_seconds)
+    kept = min(rest, flapping.highest(memory.recommendations, now, seconds, wanted))
+    turns = flapping.turns(memory.scale_events, now)
+    why = f"replicas were taken away and ordered again {turns} times within an hour"
+    return kept, "FlapBudget", f"{why}, and {kept} were asked for within {text.seconds(seconds)}"
+
+
+def _regretted(memory: Memory, observation: Observation, rest: int, wanted: int) -> tuple[int, str, str]:
+    """How many stay because a load came back, not long ago, that fewer could not carry."""
+    kept, seconds = regret.held(memory, observation.time, observation.scale, wanted)
+    kept = min(rest, kept)
+    why = f"pods taken away were missed when their load came back, and {kept} were asked for within"
+    return kept, "LoadReturns", f"{why} {text.seconds(seconds)}"
 
 
 def _fallback(spec: PerformanceSLOSpec, memory: Memory) -> int | None:
@@ -114,6 +152,8 @@ def _no_less(
 ) -> Block | None:
     """Why nothing may be taken away now; None when `wanted` replicas are proven to do."""
     pods, now, scale = observation.replicas, observation.time, observation.scale
+    if pending := memory.trials.pending:
+        return "Experiment", f"replicas are kept while {name(pending.knob)} is being tried"
     if memory.known_since is None:
         return "MetricsUnknown", identify.blindness(spec, observation) or "the load is not known"
     seen = now - memory.known_since
@@ -121,9 +161,9 @@ def _no_less(
         need = text.seconds(scale.down_window_seconds)
         return "ColdStart", f"metrics have been complete for {text.seconds(seen)} only, of {need} before a reduction"
     if why := diagnosis.forbidden.get("replicas:down"):
+        if memory.troubled_since is not None and diagnosis.slo_met is not False:
+            return "NotAsUsual", why
         return "ObjectiveMissed", why
-    if now < memory.frozen_until:
-        return "CapacityChanged", "the service behaves unlike before and is being learnt anew"
     if pods.rolling_out:
         return "RollingOut", "a rollout is under way"
     if pods.starting or pods.ready < wanted:
@@ -147,7 +187,8 @@ def _unproven(
         if share.ratio > PROOF_SHARE * objective.latency.allowed_bad_ratio:
             allowed = text.percent(objective.latency.allowed_bad_ratio)
             return "NoProof", f"{text.percent(share.ratio)} are slow, of {allowed} allowed by {objective.name}"
-    if proof.sufficient(spec, memory, observation, plan.numbers.get("demand", math.inf), wanted) is None:
+    load = forecast.forecast(memory, observation.scale, replicas.horizon_seconds(memory, observation))
+    if proof.sufficient(spec, memory, observation, load, wanted) is None:
         return "NoProof", f"it is not proven that {wanted} would do"
     return None
 
@@ -164,6 +205,8 @@ def _no_more(memory: Memory, observation: Observation, plan: Plan) -> Block | No
         echo = now - order.time < observation.scale.short_window_seconds and memory.breached_since is None
         if echo and demand <= ECHO * order.demand:
             return "JustRemoved", f"pods removed {ago} ago are still counted in the load"
+        return None
+    if plan.numbers.get("needed", 0.0) > pods.desired:
         return None
     if demand > RISEN * order.demand or (waiting := replicas.under_way(memory, observation)) is None:
         return None

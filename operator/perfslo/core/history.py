@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from perfslo.core.frozen import dataclass
 from perfslo.core.measure import Wanted
 
 MOST_SLOS = 500

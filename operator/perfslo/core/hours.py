@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
 from perfslo.core import queries, scrape
+from perfslo.core.frozen import replace
 from perfslo.core.measure import NOT_MEASURED, Series
 from perfslo.core.memory import HOUR_SECONDS
 from perfslo.core.model import Missing

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
-from perfslo.core import capacity, objectives, proof, signals, text
-from perfslo.core.memory import Memory
+from perfslo.core import capacity, objectives, proof, signals, text, usual
+from perfslo.core.levers import offload
+from perfslo.core.memory import Curve, Memory
 from perfslo.core.model import (
     Bottleneck,
     Confidence,
@@ -25,6 +28,37 @@ FRUITLESS_SCALE_OUTS = 2
 """One without relief may be chance."""
 ROOM_SHARE = 0.6
 """Of the capacity: load per pod below it is room to spare."""
+MEMORY_FULL = 0.9
+"""Of the limits, on average: some pod is about to be killed, or collects garbage all the time."""
+BY_LOAD = 1.1
+"""Times what a pod carries: above it, load alone explains a broken promise."""
+FELT_WINDOWS = 3.0
+"""Within so many windows after pods are ready, a dependency feels their connections and requests."""
+NO_USE = (
+    Bottleneck.UNREACHABLE_TARGET,
+    Bottleneck.FAST_FAILING,
+    Bottleneck.DEPENDENCY_BOUND,
+    Bottleneck.DEPENDENCY_SATURATED_BY_US,
+    Bottleneck.CONNECTION_POOL_BOUND,
+)
+"""Where more pods would wait for the same thing, or take more of it."""
+_LESS_WORK = ("cache", "cdn", "offload")
+CURES: Mapping[Bottleneck, tuple[str, ...]] = {
+    Bottleneck.SATURATED: ("replicas", "traffic", *_LESS_WORK),
+    Bottleneck.OVERLOADED: ("replicas", "traffic", *_LESS_WORK),
+    Bottleneck.CPU_THROTTLED: ("replicas", *_LESS_WORK),
+    Bottleneck.MEMORY_PRESSURE: ("replicas", *_LESS_WORK),
+    Bottleneck.ROLLOUT_REGRESSION: ("replicas", *_LESS_WORK),
+    Bottleneck.NODE_PRESSURE: _LESS_WORK,
+    Bottleneck.UNREACHABLE_TARGET: _LESS_WORK,
+    Bottleneck.BACKEND_SKEW: ("traffic",),
+    Bottleneck.CACHE_COLD: ("cache", "replicas"),
+    Bottleneck.CONNECTION_POOL_BOUND: ("database", "cache", "offload"),
+    Bottleneck.DEPENDENCY_BOUND: ("cache", "cdn", "offload"),
+    Bottleneck.DEPENDENCY_SATURATED_BY_US: ("cache", "cdn", "offload"),
+    Bottleneck.QUEUE_BACKLOG: ("offload",),
+}
+"""Levers that may help, the most direct first."""
 SURE_REQUESTS = 1000.0
 """The 90 % interval of a 5 % share is then +/- 1.1 points."""
 
@@ -41,7 +75,8 @@ def diagnose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation)
         objectives=readings,
         evidence=_evidence(spec, memory, observation),
         confidence=sure if samples >= spec.metrics.min_requests and memory.known_since is not None else Confidence.LOW,
-        forbidden=_forbidden(spec, bottleneck, why, readings),
+        allowed=CURES.get(bottleneck, ()),
+        forbidden=_forbidden(bottleneck, why, readings, memory, next(usual.troubles(spec, memory, observation), None)),
     )
 
 
@@ -118,10 +153,12 @@ def _broken(
     if pods.starting:
         return Bottleneck.WARMING_UP, f"{words}, and {pods.starting} pods are starting"
     per_pod = memory.arrivals[-1].value / pods.ready
-    if memory.fruitless >= FRUITLESS_SCALE_OUTS:
-        return Bottleneck.UNREACHABLE_TARGET, f"{words}, and the last {memory.fruitless} scale-outs brought no relief"
     medians = [_median(memory, observation, o.latency) for o in spec.latency_objectives if o.latency]
     least = min((m for m in medians if m), default=None)
+    if cause := _behind(spec, memory, observation, per_pod, least):
+        return cause[0], f"{words} at {text.rate(per_pod)}/s per pod, and {cause[1]}"
+    if memory.fruitless >= FRUITLESS_SCALE_OUTS:
+        return Bottleneck.UNREACHABLE_TARGET, f"{words}, and the last {memory.fruitless} scale-outs brought no relief"
     throttled = observation.cpu_throttled_ratio
     if isinstance(throttled, Value) and throttled.value > THROTTLED_RATIO and least and per_pod < least:
         share = text.percent(throttled.value)
@@ -129,15 +166,63 @@ def _broken(
     if least and per_pod < IDLE_SHARE * least:
         return Bottleneck.UNREACHABLE_TARGET, f"{words} at only {text.rate(per_pod)}/s per pod of {text.rate(least)}/s"
     load = f"{words} at {text.rate(per_pod)}/s per pod"
+    if (used := objectives.memory_limit_ratio(observation)) is not None and used >= MEMORY_FULL:
+        return Bottleneck.MEMORY_PRESSURE, f"{load}, and {text.percent(used)} of the memory limits are used"
+    if before := _before_rollout(spec, memory, observation, per_pod):
+        return Bottleneck.ROLLOUT_REGRESSION, f"{load}; the version before carried {text.rate(before)}/s per pod"
     if memory.saturated_since is not None:
         return Bottleneck.OVERLOADED, f"{load}: more requests arrive than the pods complete"
     return Bottleneck.SATURATED, load
+
+
+def _behind(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, per_pod: float, least: float | None
+) -> tuple[Bottleneck, str] | None:
+    """What signals say of a cause behind the service that a broken promise has; None when load explains it."""
+    trouble = next(usual.troubles(spec, memory, observation), None)
+    if trouble is None or trouble.bottleneck == Bottleneck.QUEUE_BACKLOG:
+        return None
+    if trouble.bottleneck != Bottleneck.DEPENDENCY_BOUND:
+        return trouble.bottleneck, trouble.words
+    if _since_scale_out(memory, observation):
+        return Bottleneck.DEPENDENCY_SATURATED_BY_US, f"{trouble.words} since replicas were added"
+    if least and per_pod > BY_LOAD * least:
+        return None
+    return trouble.bottleneck, trouble.words
+
+
+def _since_scale_out(memory: Memory, observation: Observation) -> bool:
+    """Whether the trouble began with pods that were added."""
+    order, since = memory.order, memory.troubled_since
+    if order is None or since is None or order.wanted <= order.current:
+        return False
+    startup = memory.startup_seconds or 2.0 * observation.scale.unit_seconds
+    return order.time < since <= order.time + startup + FELT_WINDOWS * observation.scale.window_seconds
+
+
+def _before_rollout(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, per_pod: float) -> float | None:
+    """Load per pod at which the version before this one kept all promises, when that is more than breaks them now."""
+    if observation.replicas.rolling_out or len(memory.capacities) < 2:
+        return None
+    now, before = memory.capacities[:2]
+    if now.version != observation.replicas.version or not before.version:
+        return None
+    lows = [before.curves.get(capacity.promise_key(o.latency), Curve()) for o in spec.latency_objectives if o.latency]
+    if not all(curve.bins and curve.low for curve in lows):
+        return None
+    least = min(curve.low or 0.0 for curve in lows)
+    return least if per_pod < least else None
 
 
 def _unbroken(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Bottleneck, str]:
     pods = observation.replicas
     if pods.pending and not pods.starting:
         return Bottleneck.NODE_PRESSURE, f"{pods.pending} pods find no node"
+    if behind := offload.backlog(spec, observation):
+        return Bottleneck.QUEUE_BACKLOG, f"objectives hold, but {behind}"
+    for trouble in usual.troubles(spec, memory, observation):
+        if trouble.bottleneck == Bottleneck.QUEUE_BACKLOG:
+            return trouble.bottleneck, f"objectives hold, but {trouble.words}"
     per_pod = memory.arrivals[-1].value / pods.ready
     lows = [_curve_low(memory, observation, o.latency) for o in spec.latency_objectives if o.latency]
     low = min((m for m in lows if m), default=None)
@@ -147,14 +232,20 @@ def _unbroken(spec: PerformanceSLOSpec, memory: Memory, observation: Observation
 
 
 def _forbidden(
-    spec: PerformanceSLOSpec, bottleneck: Bottleneck, why: str, readings: tuple[ObjectiveReading, ...]
+    bottleneck: Bottleneck,
+    why: str,
+    readings: tuple[ObjectiveReading, ...],
+    memory: Memory,
+    trouble: usual.Trouble | None,
 ) -> dict[str, str]:
     forbidden = {}
-    if bottleneck in (Bottleneck.UNREACHABLE_TARGET, Bottleneck.FAST_FAILING):
+    if bottleneck in NO_USE:
         forbidden["replicas:up"] = f"more pods than the load needs would not help: {why}"
     broken = [r.name for r in readings if r.met is False]
     if broken:
         forbidden["replicas:down"] = f"{', '.join(broken)} not met"
+    elif trouble and memory.troubled_since is not None:
+        forbidden["replicas:down"] = f"pods that wait look idle, and {trouble.words}"
     return forbidden
 
 

@@ -7,8 +7,8 @@ of these therefore names where the proxy runs (its matchers), which Prometheus i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from perfslo.core.frozen import dataclass
 from perfslo.core.promql import WORKLOAD, Key, Matcher, in_namespaces, label_name, label_replace, literally, one_of
 
 _OBJECT = "perfslo_object"

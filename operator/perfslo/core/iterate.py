@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
-from perfslo.core import budget, capacity, evidence, objectives
+from perfslo.core import budget, capacity, evidence, experiment, objectives, overload, regret, sizing, usual
+from perfslo.core.frozen import replace
+from perfslo.core.levers import knobs, offload
 from perfslo.core.memory import (
     MAX_HISTORY,
     Decision,
@@ -14,15 +14,9 @@ from perfslo.core.memory import (
     Recommendation,
     ScaleEvent,
 )
-from perfslo.core.model import (
-    Change,
-    ChangeResult,
-    Diagnosis,
-    Observation,
-    Outcome,
-    Plan,
-    Verdict,
-)
+from perfslo.core.model import Change, ChangeResult, Diagnosis, Observation, Outcome, Plan, Verdict
+from perfslo.core.steps import Scale
+from perfslo.core.timescale import TimeScale
 
 GAP_UNITS = 5.0
 """A longer pause between two observations (or a clock that went back) makes the fast facts those of another time."""
@@ -30,8 +24,8 @@ MAX_RECOMMENDATIONS = 400
 MAX_SCALE_EVENTS = 400
 LONGEST_BEHAVIOR_SECONDS = 3600.0
 """Longest stabilization window and policy period that autoscaling/v2 admits."""
-FREEZE_UNITS = 40.0
-"""10 minutes at 15 s: nothing is reduced while a changed service is learnt anew."""
+FEW_NEW = 0.8
+"""Of the pods: with so many that are not new, completions per pod are at most a quarter more than they seem."""
 
 
 def absorb(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> Memory:
@@ -40,9 +34,18 @@ def absorb(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -
     if memory.time is None or not 0 <= now - memory.time <= GAP_UNITS * scale.unit_seconds:
         memory = _slow_facts(memory)
     elapsed = now - memory.time if memory.time is not None else 0.0
+    memory = usual.noticed(spec, memory, observation)
     memory = evidence.gathered(spec, memory, observation)
+    memory = usual.learnt(spec, memory, observation, elapsed)
+    memory = offload.noticed(spec, experiment.gathered(spec, memory, observation, elapsed), observation)
     memory = _learnt(spec, memory, observation, elapsed)
-    return replace(budget.counted(spec, memory, observation, elapsed), time=now)
+    memory = budget.counted(spec, memory, observation, elapsed)
+    memory = replace(
+        memory,
+        spend=sizing.spent(memory, scale, elapsed),
+        lately=regret.used(memory, observation, elapsed),
+    )
+    return regret.noted(memory, observation.replicas.desired, scale)
 
 
 def record(
@@ -56,10 +59,8 @@ def record(
 ) -> Memory:
     """Keep what was decided and what came of it. Call it once a cycle, after acting."""
     if verdict:
-        memory = _with_verdict(memory, verdict)
+        memory = _with_verdict(memory, verdict, observation)
     now, desired = observation.time, observation.replicas.desired
-    if plan.proposed_replicas is not None:
-        memory = replace(memory, recommendations=_recommended(memory, now, plan.proposed_replicas))
     decision = Decision(
         id=change.decision_id if change else "",
         time=now,
@@ -72,23 +73,31 @@ def record(
         result=change.result if change else "",
         numbers=plan.numbers,
     )
-    memory = replace(memory, last_decision=decision)
+    wanted = plan.proposed_replicas
+    if wanted is not None and overload.flooded(memory):  # what empties queues is not what the load will need
+        wanted = min(wanted, int(plan.numbers.get("steady", wanted)))
+    memory = replace(memory, last_decision=decision, recommendations=_recommended(memory, now, wanted))
     if change is None:
         return memory
     memory = replace(memory, history=_remembered(memory.history, decision))
+    step = change.step
     if change.result != ChangeResult.APPLIED:
         return memory
-    moved = change.step.wanted - change.step.current
+    if not isinstance(step, Scale) or step.target is not None:
+        if isinstance(step, Scale) and (step.lever, step.subject) == knobs.WORKERS:
+            return offload.moved(memory, step, now)
+        return experiment.begun(spec, memory, observation, diagnosis.bottleneck.value, plan, change)
+    demand = plan.numbers.get("demand", 0.0)
     completions = objectives.number(observation.completions_per_second)
     return replace(
         memory,
-        scale_events=(*memory.scale_events, ScaleEvent(now, moved))[-MAX_SCALE_EVENTS:],
+        scale_events=(*memory.scale_events, ScaleEvent(now, step.wanted - step.current, demand))[-MAX_SCALE_EVENTS:],
         order=Order(
             decision_id=change.decision_id,
             time=now,
-            current=change.step.current,
-            wanted=change.step.wanted,
-            demand=plan.numbers.get("demand", 0.0),
+            current=step.current,
+            wanted=step.wanted,
+            demand=demand,
             completions=completions or 0.0,
             slow_ratio=memory.slow_ratio,
         ),
@@ -103,7 +112,10 @@ def _slow_facts(memory: Memory) -> Memory:
         history=memory.history,
         ledgers=memory.ledgers,
         counts=memory.counts,
-        pending=memory.pending,
+        backends=memory.backends,
+        traffic=memory.traffic,
+        trials=memory.trials,
+        usual=memory.usual,
     )
 
 
@@ -111,12 +123,15 @@ def _learnt(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     now, scale, ready = observation.time, observation.scale, observation.replicas.ready
     if memory.known_since is None or memory.clean_since is None or memory.ready_since is None or ready < 1:
         return memory
-    known, changed = memory.capacities[0], False
+    known = memory.capacities[0]
     steady = now - memory.ready_since
     completions = objectives.number(observation.completions_per_second) or 0.0
-    if memory.strained and steady >= scale.short_window_seconds:
+    unanswered = overload.leave_unanswered(memory, observation)
+    if memory.troubled_since is not None:  # what they complete is not what they can
+        return memory
+    if memory.strained and _few_are_new(memory, scale) and not unanswered:
         saturated_since = now if memory.saturated_since is None else memory.saturated_since
-        settled = now - saturated_since >= scale.short_window_seconds
+        settled = min(steady, now - saturated_since) >= scale.short_window_seconds
         allowed = {
             capacity.promise_key(o.latency): o.latency.allowed_bad_ratio for o in spec.latency_objectives if o.latency
         }
@@ -127,10 +142,17 @@ def _learnt(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
             window = _window(memory, observation, objective, new)
             if window and objective.latency:
                 key, allowed_ratio = capacity.promise_key(objective.latency), objective.latency.allowed_bad_ratio
-                known, odd = capacity.learn(known, key, allowed_ratio, window)
-                changed = changed or odd
-    frozen = now + FREEZE_UNITS * scale.unit_seconds if changed else memory.frozen_until
-    return replace(memory, capacities=capacity.store(memory.capacities, known), frozen_until=frozen)
+                known = capacity.learn(known, key, allowed_ratio, window)
+    return replace(memory, capacities=capacity.store(memory.capacities, known))
+
+
+def _few_are_new(memory: Memory, scale: TimeScale) -> bool:
+    """Whether nearly all pods, all of one version, have been ready for as long as completions are counted."""
+    now = memory.readies[-1].time
+    if now - memory.readies[0].time < scale.counted_seconds:
+        return False
+    counted = [sample.value for sample in memory.readies if sample.time > now - scale.short_window_seconds]
+    return min(counted) >= FEW_NEW * memory.ready
 
 
 def _window(memory: Memory, observation: Observation, objective: Objective, new: float) -> capacity.Window | None:
@@ -145,8 +167,10 @@ def _window(memory: Memory, observation: Observation, objective: Objective, new:
     return capacity.Window(arriving / ready, share.requests, share.ratio * share.requests, new)
 
 
-def _recommended(memory: Memory, now: float, wanted: int) -> tuple[Recommendation, ...]:
+def _recommended(memory: Memory, now: float, wanted: int | None) -> tuple[Recommendation, ...]:
     """Runs of equal recommendations, as long as any stabilization window could look back."""
+    if wanted is None:
+        return memory.recommendations
     kept = [r for r in memory.recommendations if r.time >= now - LONGEST_BEHAVIOR_SECONDS]
     if kept and kept[-1].replicas == wanted:
         kept[-1] = replace(kept[-1], time=now)
@@ -163,16 +187,17 @@ def _remembered(history: tuple[Decision, ...], new: Decision) -> tuple[Decision,
     return (new, *history)[:MAX_HISTORY]
 
 
-def _with_verdict(memory: Memory, verdict: Verdict) -> Memory:
+def _with_verdict(memory: Memory, verdict: Verdict, observation: Observation) -> Memory:
     def judged(decision: Decision) -> Decision:
         return replace(decision, verdict=verdict.outcome) if decision.id == verdict.decision_id else decision
 
+    memory = replace(memory, history=tuple(judged(d) for d in memory.history))
     order = memory.order
-    if order and order.decision_id == verdict.decision_id:
-        order = replace(order, judged=True)
+    if order is None or order.decision_id != verdict.decision_id:
+        return experiment.concluded(memory, verdict, observation)
     fruitless = memory.fruitless
     if verdict.outcome in (Outcome.NO_EFFECT, Outcome.WORSE):
         fruitless += 1
     elif verdict.outcome == Outcome.IMPROVED:
         fruitless = 0
-    return replace(memory, order=order, fruitless=fruitless, history=tuple(judged(d) for d in memory.history))
+    return replace(memory, order=replace(order, judged=True), fruitless=fruitless)

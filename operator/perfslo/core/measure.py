@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import NamedTuple
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import native, scrape
+from perfslo.core.frozen import dataclass
 from perfslo.core.model import (
     Histogram,
     LatencyReading,
@@ -54,17 +56,27 @@ class Wanted:
     source: str
     preset: str
     spec: PerformanceSLOSpec
+    backend: str = ""
+    """Name of the one of its backends that is meant; empty for all of them."""
 
     @property
-    def name(self) -> str:
-        """What the object is called that a proxy's series go by: spec.metrics.service, or the target's name."""
-        ref = self.spec.scale_target_ref
-        return self.spec.metrics.service or (ref.name if ref else "")
+    def names(self) -> tuple[str, ...]:
+        """What the objects are called that a proxy's series go by.
+
+        spec.metrics.service, or the target's name; of a backend that of its Service, and of several those of theirs.
+        """
+        if self.backend:
+            return (self.backend,)
+        if self.spec.metrics.service:
+            return (self.spec.metrics.service,)
+        if self.spec.scale_target_ref:
+            return (self.spec.scale_target_ref.name,)
+        traffic = self.spec.levers.traffic if self.spec.levers else None
+        return tuple(backend.name for backend in traffic.backends) if traffic else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One element of an answer."""
+class Row(NamedTuple):
+    """One element of an answer: a tuple, for there are hundreds of thousands of them."""
 
     labels: Mapping[str, str]
     value: float
@@ -117,6 +129,8 @@ class Series:
     network_sent_bytes: Answer = ()
     signals: Mapping[str, Signal] = field(default_factory=dict)
     """Named signals, by the SLO's names for them."""
+    lever_signals: Mapping[str, Signal] = field(default_factory=dict)
+    """Those that its levers name, by the administrator's names."""
     source_problem: Missing | None = None
     """Set when the whole source is unwell; the rest, but signals of other sources, is then not looked at."""
 
@@ -245,8 +259,10 @@ class _Freshness:
     def _sum(self, answer: Answer) -> float | Missing | Stale:
         if (problem := self._problem(answer)) is not None:
             return problem
-        total = math.fsum(row.value for row in _rows(answer)) if _finite(_rows(answer)) else math.nan
-        return Missing("NotANumber", "the series are NaN, infinite or negative") if math.isnan(total) else float(total)
+        values = [row.value for row in _rows(answer)]
+        if min(values) >= 0 and math.isfinite(total := math.fsum(values)):  # of a NaN or infinity, so is the sum
+            return total
+        return Missing("NotANumber", "the series are NaN, infinite or negative")
 
     def _problem(self, answer: Answer) -> Missing | Stale | None:
         if self.problem is not None:
@@ -277,7 +293,3 @@ def _histogram(rows: Iterable[Row], scale_to_seconds: float, age_seconds: float)
         parts.append(histogram(classic, scale_to_seconds, age_seconds))
     unusable = next((part for part in parts if isinstance(part, Missing)), None)
     return unusable or native.merged([part for part in parts if isinstance(part, Histogram)])
-
-
-def _finite(rows: Iterable[Row]) -> bool:
-    return all(math.isfinite(row.value) and row.value >= 0 for row in rows)

@@ -1,32 +1,21 @@
 """What is remembered of one SLO from cycle to cycle.
 
-Slow facts (capacity, start-up time, decisions, the error budget) survive a restart: `encode` and `decode` carry them
+Slow facts (capacity, start-up time, decisions, the error budget) survive a restart: `codec` carries them
 through the status. Fast ones (arrivals, recommendations, what is settling) are rebuilt by observing; until they are,
 nothing is reduced.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import field
 
-from pydantic import TypeAdapter, ValidationError
+from perfslo.core.frozen import dataclass
+from perfslo.core.trials import NO_TRIALS, Trials
+from perfslo.core.weights import Traffic
 
-VERSION = 1
-"""Of the encoded form. A decoder refuses any other: old facts relearnt beat old facts misread."""
-MAX_ENCODED_BYTES = 8192
-"""The status field's limit; it keeps ten thousand SLOs below 80 MB of etcd."""
-MAX_DECODED_BYTES = 1 << 20
-"""Far above what `encode` writes; a damaged or hostile status must not unpack into the operator's memory."""
 MAX_HISTORY = 10
 HOUR_SECONDS = 3600
-MAX_SENTENCE = 300
-"""Characters of a decision's sentence that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +43,8 @@ class Curve:
     """Load per pod that keeps the promise with 80 % certainty; None before evidence."""
     median: float | None = None
     """Load per pod that keeps it with 50 % certainty."""
+    steepness: float | None = None
+    """How fast slow requests become more around it (see `capacity`), as likely as any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +67,43 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Regret:
+    """A reduction that had to be taken back."""
+
+    time: float
+    gap_seconds: float
+    """For so long the load had been lower."""
+    pods: int
+    """That the load needed when it came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A forecast that has not come true yet, or not come at all."""
+
+    time: float
+    """That it is about."""
+    level: float
+    """Requests a second when it was made."""
+    rise: float
+    """What the trend was to add until then, in parts of `level`."""
+    leading: bool = True
+    """Whether it asked for more than those before it, so that pods were ordered by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How far off forecasts were: decayed counts."""
+
+    ratios: tuple[float, ...]
+    """By what came over what was expected (see `forecast.RATIOS`)."""
+    moved: float
+    """Sum of what trends added, times what they were to add."""
+    rise: float
+    """Sum of the squares of what they were to add."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """What the law asked for, before limits, from `since` until `time`."""
 
@@ -88,6 +116,8 @@ class Recommendation:
 class ScaleEvent:
     time: float
     change: int
+    demand: float = 0.0
+    """Requests a second that it was sized for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +164,14 @@ class BudgetSlice:
     covered_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The mean of a number, and for how many seconds it was looked at."""
+
+    value: float
+    seconds: float
+
+
 Span = tuple[int, int]
 """First and last of consecutive Unix hours."""
 
@@ -167,8 +205,12 @@ class Memory:
     """Decisions that changed something (or would have), newest first."""
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
     """Where the error budget goes, by what is promised (see `budget.key`)."""
-    pending: Decision | None = None
-    """The intervention in flight; none exists while tracking is all there is."""
+    trials: Trials = NO_TRIALS
+    """Interventions, and what they were found to bring."""
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    """By name: what signals say while the promise is kept."""
+    backends: Mapping[str, Memory] = field(default_factory=dict)
+    """By name, where each backend has a workload of its own: of these what they carry and how they start survives."""
     # fast facts
     time: float | None = None
     """Of the newest observation."""
@@ -178,9 +220,18 @@ class Memory:
     """Since when the load and latencies have been known without a break; None while they are not."""
     missing_cycles: int = 0
     """Consecutive cycles without this SLO's own series."""
+    completions: float | None = None
+    """Requests a second that finished just now; None before two cycles told."""
     arrivals: tuple[Sample, ...] = ()
     in_flight: tuple[Sample, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    errors: Errors | None = None
+    """Of forecasts; None before any came true."""
+    highs: tuple[Sample, ...] = ()
+    """The highest load of each slot of the last hour, oldest first; the time is a slot's begin."""
     ready: int = 0
+    readies: tuple[Sample, ...] = ()
+    """How many were ready of late, of one version."""
     ready_since: float | None = None
     """Since when that many pods, of one version, have been ready."""
     clean_since: float | None = None
@@ -190,116 +241,27 @@ class Memory:
     saturated_since: float | None = None
     """Since when all of them have."""
     breached_since: float | None = None
+    calm_since: float | None = None
+    """Since when so few requests have been slow that something might be given back."""
+    troubled_since: float | None = None
+    """Since when a signal has said that something behind the service is not as usual."""
     slow_ratios: tuple[Sample, ...] = ()
     """The worst objective's share of slow requests over its allowance, as long as a window looks back."""
     easing: bool = False
     """Whether it is falling: what was done, or less load, is already taking effect."""
     recommendations: tuple[Recommendation, ...] = ()
     scale_events: tuple[ScaleEvent, ...] = ()
-    frozen_until: float = 0.0
-    """No reduction before: the service has changed and is learnt anew."""
+    regrets: tuple[Regret, ...] = ()
+    lately: Counted = Counted()
+    """Requests of the last hour or so, decayed, and how many slow ones were allowed, times what was used of that."""
+    spend: float = 1.0
+    """Times the planned part of the allowance: more when less was used than planned (see `sizing`)."""
     order: Order | None = None
     fruitless: int = 0
     """Consecutive scale-outs that brought nothing."""
+    traffic: Traffic = field(default_factory=Traffic)
 
     @property
     def slow_ratio(self) -> float | None:
         """Share of slow requests over the allowance now; None without requests."""
         return self.slow_ratios[-1].value if self.slow_ratios else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    version: int
-    capacities: tuple[Capacity, ...]
-    startup_seconds: float | None
-    last_decision: Decision | None
-    history: tuple[Decision, ...]
-    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
-    """Absent in what earlier versions wrote: the source is asked again."""
-
-
-_SAVED: TypeAdapter[_Saved] = TypeAdapter(_Saved)
-
-
-def encode(memory: Memory) -> str:
-    """The slow facts as text of at most MAX_ENCODED_BYTES; what does not fit is dropped, oldest first."""
-    saved = _Saved(
-        VERSION,
-        memory.capacities,
-        memory.startup_seconds,
-        _trim(memory.last_decision) if memory.last_decision else None,
-        tuple(_trim(decision) for decision in memory.history),
-        memory.ledgers,
-    )
-    while len(text := _pack(saved)) > MAX_ENCODED_BYTES:
-        saved = _shed(saved)
-    return text
-
-
-def decode(text: str | None) -> Memory:
-    """The memory that `encode` wrote. Damaged, foreign or of another version: a fresh one, never an exception."""
-    if not text:
-        return Memory()
-    try:
-        unpacker = zlib.decompressobj()
-        raw = unpacker.decompress(base64.b64decode(text, validate=True), MAX_DECODED_BYTES)
-        if not unpacker.eof:
-            return Memory()
-        saved = _SAVED.validate_json(raw)
-    except (binascii.Error, zlib.error, ValidationError, ValueError, RecursionError):
-        return Memory()
-    if saved.version != VERSION:
-        return Memory()
-    return Memory(
-        capacities=saved.capacities,
-        startup_seconds=saved.startup_seconds,
-        last_decision=saved.last_decision,
-        history=saved.history[:MAX_HISTORY],
-        ledgers=saved.ledgers,
-    )
-
-
-def _pack(saved: _Saved) -> str:
-    raw = _SAVED.dump_json(_rounded(saved), exclude_defaults=True)
-    return base64.b64encode(zlib.compress(raw, 9)).decode()
-
-
-def _rounded(saved: _Saved) -> _Saved:
-    """Four significant digits: more than any of these numbers is worth."""
-    return _SAVED.validate_python(_round(_SAVED.dump_python(saved)))
-
-
-def _round(value: Any) -> Any:
-    match value:
-        case bool() | int():
-            return value
-        case float():
-            # Unix times keep their seconds.
-            return round(value) if abs(value) >= 1e4 else float(f"{value:.4g}")
-        case dict():
-            return {key: _round(item) for key, item in value.items()}
-        case list() | tuple():
-            return tuple(_round(item) for item in value)
-    return value
-
-
-def _trim(decision: Decision) -> Decision:
-    return replace(decision, why=decision.why[:MAX_SENTENCE])
-
-
-def _shed(saved: _Saved) -> _Saved:
-    if len(saved.history) > 1:
-        return replace(saved, history=saved.history[:-1])
-    if any(len(ledger.slices) > 1 for ledger in saved.ledgers.values()):
-        return replace(saved, ledgers={promise: _newer_half(ledger) for promise, ledger in saved.ledgers.items()})
-    if len(saved.capacities) > 1:
-        return replace(saved, capacities=saved.capacities[:-1])
-    return _Saved(VERSION, (), saved.startup_seconds, None, ())
-
-
-def _newer_half(ledger: Ledger) -> Ledger:
-    """What is dropped counts as never asked about."""
-    slices = ledger.slices[(len(ledger.slices) + 1) // 2 :]
-    begin = slices[0].hour if slices else math.inf
-    return Ledger(slices, tuple((max(first, slices[0].hour), last) for first, last in ledger.asked if last >= begin))

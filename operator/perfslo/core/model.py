@@ -8,10 +8,12 @@ Times are Unix seconds as the caller's clock gave them; nothing in the core read
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from perfslo.core.frozen import dataclass
+from perfslo.core.steps import Step, TargetRef
 from perfslo.core.timescale import TimeScale
 
 # --- what was seen -----------------------------------------------------------------------------------------------
@@ -66,6 +68,9 @@ class Histogram:
     def total(self) -> float:
         return self.counts[-1]
 
+    def __hash__(self) -> int:
+        return hash((self.counts[-1], self.counts[0], len(self.counts)))  # enough to tell them apart, and quick
+
 
 LatencyReading = Histogram | NoTraffic | Missing | Stale
 
@@ -106,6 +111,37 @@ class Requests:
     """How many completed in the window that `error_ratio` is over."""
 
 
+Knob = tuple[str, str]
+"""What is set: lever and subject, as a step names them: ("cache", "redis"), ("cdn", ""), ("offload", "workers")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """A database's budget of connections, which all SLOs that name it share."""
+
+    limit: int
+    """Connections that they may open together: what the database takes, less what is reserved for others."""
+    others: int
+    """What the other SLOs' pods may open, with those that a rollout adds (see `levers.database.drawn`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where levers stand. What the SLO does not name is not in here; what could not be read is Missing."""
+
+    values: Mapping[Knob, str | Missing] = field(default_factory=dict)
+    """Of ConfigMap keys: flags of cache tiers by the tier's name, ("cdn", ""), ("offload", ""), ("database", "pool")"""
+    workloads: Mapping[Knob, Target | TargetProblem] = field(default_factory=dict)
+    """Workloads of cache tiers by the tier's name, and ("offload", "workers")."""
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    """Those that the levers name (hitRatio, confirm, queueAge), by the administrator's names.
+
+    One named as `confirm` is the share (0..1) of the pods that say that it is on.
+    """
+    connections: Connections | Missing = Missing("NotMeasured")
+    """Of the database lever's budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """All that one cycle knows about one SLO's workload."""
@@ -140,8 +176,14 @@ class Observation:
     network_transmit_bytes_per_second: Signal = Missing("NotMeasured")
     signals: Mapping[str, Signal] = field(default_factory=dict)
     """Named signals, by the name that the SLO gives them; in seconds, ratios 0..1 or counts, as their kind has it."""
+    standing: Standing = Standing()
+    """Where the levers stand that are not the target's own replicas."""
     source_problem: Missing | None = None
     """Set when the whole metrics source is unwell (common mode): everything is held."""
+    backends: Mapping[str, Observation] = field(default_factory=dict)
+    """By name, where each backend has a workload of its own; the rest is about all of them together."""
+    route: Route | TargetProblem | None = None
+    """What shares the requests among them; None where nothing does."""
 
 
 # --- what it means -----------------------------------------------------------------------------------------------
@@ -212,6 +254,8 @@ class Diagnosis:
     objectives: tuple[ObjectiveReading, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     confidence: Confidence = Confidence.LOW
+    allowed: tuple[str, ...] = ()
+    """Levers that may cure it."""
     forbidden: Mapping[str, str] = field(default_factory=dict)
     """Levers (and directions, "replicas:up") that must not be pulled now, each with its reason."""
 
@@ -235,10 +279,15 @@ class ActionKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    lever: str
-    current: int
-    wanted: int
+class Prediction:
+    """What an intervention should bring."""
+
+    relief: float
+    """Part of the slow requests that it should take away at equal load, 0..1; 0 of a release."""
+    settle_seconds: float
+    """Until its effect can be seen, once it is followed."""
+    releases: bool = False
+    """It gives a lever back that is thought to be needed no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +304,9 @@ class Plan:
     """CamelCase names of the limits that changed the proposal, in the order they bit."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """The numbers behind the proposal: load, forecast, capacity (low, median), margin, ..."""
+    prediction: Prediction | None = None
+    alternatives: tuple[str, ...] = ()
+    """What else was considered, each with what it would bring, or what forbids it."""
 
 
 class ChangeResult(StrEnum):
@@ -262,7 +314,7 @@ class ChangeResult(StrEnum):
     RECOMMENDED = "Recommended"
     """Decided, but the mode says to touch nothing."""
     REFUSED = "Refused"
-    """The world would not have it: lost race, conflict, denied. `why` says which."""
+    """The world would not have it. `why` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,21 +340,7 @@ class Verdict:
     decision_id: str
     outcome: Outcome
     why: str
-
-
-# --- who is meant ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TargetRef:
-    """A scale target; its namespace is the SLO's own."""
-
-    group: str
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
+    lever: str = "replicas"
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,8 +365,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """What shares requests among backends, as the watches show it: one rule of it, and the backends that an SLO lists.
+
+    A backend's share among them is its weight over the sum of these weights.
+    """
+
+    ref: TargetRef
+    rule: str
+    """Name of the rule; "" when it needs none."""
+    uid: str
+    weights: Mapping[str, int]
+    """By backend, 0 or more. They add up to `total`, as those do that are written: two weights of 1 are two of 500."""
+    total: int
+    """At least 1. Where a rule has other backends, it is what keeps their share."""
+    followed: bool | None = None
+    """Whether each proxy says that it serves the route as it is now; None where the kind has no such proof."""
+    note: str = ""
+    """Why it is not followed, and what to look at."""
+    other_writers: tuple[OtherWriter, ...] = ()
+    """Tools that would put the weights back."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetProblem:
-    """Why a target cannot be acted on: reason is CamelCase, message says what to do."""
+    """Why a target, or a route, cannot be acted on: reason is CamelCase, message says what to do."""
 
     reason: str
     message: str

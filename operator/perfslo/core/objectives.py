@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec, Utilization
 from perfslo.core import quantile, text
+from perfslo.core.frozen import dataclass
 from perfslo.core.model import (
     Histogram,
     LatencyReading,
@@ -22,7 +22,7 @@ from perfslo.core.model import (
 )
 
 ASKED_AGAIN = 16
-"""Readings of the SLO whose turn it is: each step of a turn asks for the same shares."""
+"""Readings of the SLO whose turn it is: each step of a turn asks for the same shares and durations."""
 WIDE_BUCKET = 1.25
 """Edges of a native bucket further apart than this leave too much open; client libraries' default is 1.1."""
 CLUMPING = 2.0
@@ -86,6 +86,12 @@ def slow(observation: Observation, objective: Objective) -> Share | None:
     return _slow(reading, latency.threshold_seconds)
 
 
+def failed_or(slow_ratio: float, objective: Objective, observation: Observation) -> float:
+    """Share of bad requests: those that failed are thought to be as often slow as the others."""
+    errors = number(requests_of(objective, observation).error_ratio) or 0.0
+    return slow_ratio + errors * (1.0 - slow_ratio)
+
+
 @lru_cache(ASKED_AGAIN)
 def _slow(reading: Histogram, threshold_seconds: float) -> Share | None:
     of = quantile.share_over(reading, threshold_seconds)
@@ -106,6 +112,7 @@ def is_thin(spec: PerformanceSLOSpec, observation: Observation) -> bool:
     return any(share is not None and share.requests < spec.metrics.min_requests for share in shares)
 
 
+@lru_cache(ASKED_AGAIN)
 def response_seconds(reading: Histogram, ratio: float) -> float:
     """Duration that `ratio` of the requests do not exceed; 0 without requests."""
     estimate = quantile.quantile(reading, ratio)
@@ -206,13 +213,11 @@ def _latency(
         return ObjectiveReading(
             name, None, threshold, None, allowed_bad_ratio=allowed, note=_why_unknown(reading) or "no requests"
         )
-    errors = number(requests_of(objective, observation).error_ratio) or 0.0
-
-    def failed_or(slow_ratio: float) -> float:
-        return slow_ratio + errors * (1.0 - slow_ratio)
-
+    bad, least, most = (
+        failed_or(ratio, objective, observation) for ratio in (share.ratio, share.edge_low, share.edge_high)
+    )
     note = _interpolation(reading, threshold)
-    met: bool | None = failed_or(share.ratio) <= allowed
+    met: bool | None = bad <= allowed
     if too_few := _too_few(spec, share.requests):
         met, note = None, too_few
     return ObjectiveReading(
@@ -220,9 +225,9 @@ def _latency(
         current=response_seconds(reading, float(latency.promised_percent) / 100),
         threshold=threshold,
         met=met,
-        bad_ratio=failed_or(share.ratio),
-        bad_ratio_low=_interval(failed_or(share.edge_low), share.requests)[0],
-        bad_ratio_high=_interval(failed_or(share.edge_high), share.requests)[1],
+        bad_ratio=bad,
+        bad_ratio_low=_interval(least, share.requests)[0],
+        bad_ratio_high=_interval(most, share.requests)[1],
         allowed_bad_ratio=allowed,
         samples=share.requests,
         note=note,

@@ -2,7 +2,7 @@
 
 One shape serves every metric family. Series carry a pod, not a workload, and a pod may be scraped twice, so:
 
-    sum by (namespace, workload, le) (          what is left: one row a workload (and bucket)
+    sum by (namespace, perfslo_workload, le) (  what is left: one row a workload (and bucket)
       max without (job, instance, ...) (        one pod is one pod, however many jobs scrape it
         label_replace(                          the workload, from the pod's name
           increase(metric{matchers, namespace=~"a|b"}[60s]), ...)))
@@ -16,10 +16,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal, Protocol
+
+from perfslo.core.frozen import dataclass
 
 MAX_QUERY_CHARACTERS = 4000
 """Proxies before Prometheus commonly refuse request lines of 8 KiB; percent-encoding nearly doubles a query."""
@@ -122,8 +123,8 @@ class Matcher:
         return f"{self.label}{self.op}{quote(self.value)}"
 
 
-WORKLOAD = "workload"
-"""Label of rows that says whose they are."""
+WORKLOAD = "perfslo_workload"
+"""Label of rows that says whose they are: named so that no application has one of this name."""
 
 Key = tuple[str, str]
 """Namespace and name of whose a row is."""

@@ -6,22 +6,26 @@ import math
 from itertools import pairwise
 
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
-from perfslo.core import capacity, objectives, text
+from perfslo.core import capacity, objectives, sizing, text
+from perfslo.core.forecast import Forecast
 from perfslo.core.memory import Memory
 from perfslo.core.model import Histogram, Observation, Value
+from perfslo.core.sizing import Curves
 
 IDLE_CONCURRENCY = 0.25
 """Requests that a pod works on at a time, on average: a quarter of one worker queues next to nothing."""
+CHANCE = 2.0
+"""Standard deviations of what was counted, so that chance does not take away what it orders again."""
 REGRET_WINDOWS = 6.0
 """Scale-down windows (20 minutes at 15 s) for which nothing is tried after a reduction had to be taken back."""
 BLIND_STEP = 3
 """Fewest pods that may be tried while the saturated throughput is unknown: fewer would each get half as much again."""
 
 
-def fewest(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: float) -> int:
+def fewest(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast) -> int:
     """The smallest number of pods, at least 1, that is proven to carry `load`; the present number when none is."""
     desired = observation.replicas.desired
-    whole = load * _unseen_factor(observation)
+    whole = load.times(_doubt_factor(observation, load))
     known = max((_fewest(memory, observation, o, whole) for o in spec.latency_objectives), default=desired)
     if known >= desired > 1 and sufficient(spec, memory, observation, load, desired - 1):
         return desired - 1
@@ -29,10 +33,10 @@ def fewest(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, l
 
 
 def sufficient(
-    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: float, pods: int
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast, pods: int
 ) -> str | None:
     """Why `pods` surely carry `load` for every latency objective; None when they may not."""
-    reason, load = "", load * _unseen_factor(observation)
+    reason, load = "", load.times(_doubt_factor(observation, load))
     for objective in spec.latency_objectives:
         why = _sufficient(memory, observation, objective, load, pods)
         if why is None:
@@ -47,39 +51,47 @@ def unseen(observation: Observation) -> int:
     return max(0, observation.replicas.ready - round(seen.value)) if isinstance(seen, Value) else 0
 
 
-def _unseen_factor(observation: Observation) -> float:
-    """What the load is more than was counted, if pods that are not seen are as busy as the others."""
+def _doubt_factor(observation: Observation, load: Forecast) -> float:
+    """What the load may be more than was counted: by chance, and as pods that are not seen may be as busy."""
     ready, hidden = observation.replicas.ready, unseen(observation)
-    return ready / (ready - hidden) if hidden < ready else 1.0
+    unseen_factor = ready / (ready - hidden) if hidden < ready else 1.0
+    counted = load.level * observation.scale.counted_seconds
+    return unseen_factor * (1.0 + CHANCE / math.sqrt(max(counted, CHANCE**2)))
 
 
-def _sufficient(memory: Memory, observation: Observation, objective: Objective, load: float, pods: int) -> str | None:
-    if load <= 0:
+def _sufficient(
+    memory: Memory, observation: Observation, objective: Objective, load: Forecast, pods: int
+) -> str | None:
+    if load.peak <= 0:
         return "there are no requests"
     if objective.latency is None or pods < 1:
         return None
-    per_pod = load / pods
-    if per_pod <= (_sure(memory, observation, objective) or 0.0):
+    by = _sure(memory, observation, objective)
+    if by and sizing.keep(by, load, pods, sizing.left_share(memory)):
         limit = text.seconds(objective.latency.threshold_seconds)
         count = f"{pods} {'pod keeps' if pods == 1 else 'pods keep'}"
-        return f"{count} {text.rate(load)}/s under {limit} with margin ({text.rate(per_pod)}/s per pod is proven)"
-    if per_pod * _busy_seconds(observation, objective) <= IDLE_CONCURRENCY:
-        return f"at {text.rate(load)}/s {pods} are idle most of the time"
-    return _worth_trying(memory, observation, objective, load, pods)
+        return (
+            f"{count} {text.rate(load.peak)}/s under {limit} with margin ({text.rate(by.carried)}/s per pod is learnt)"
+        )
+    if load.peak / pods * _busy_seconds(observation, objective) <= IDLE_CONCURRENCY:
+        return f"at {text.rate(load.peak)}/s {pods} are idle most of the time"
+    return _worth_trying(memory, observation, objective, load.peak, pods)
 
 
-def _fewest(memory: Memory, observation: Observation, objective: Objective, load: float) -> int:
-    by_proof = load / sure if (sure := _sure(memory, observation, objective)) else math.inf
-    by_idleness = load * _busy_seconds(observation, objective) / IDLE_CONCURRENCY
-    best = min(by_proof, by_idleness)
-    return observation.replicas.desired if math.isinf(best) else max(1, math.ceil(best - 1e-9))
+def _fewest(memory: Memory, observation: Observation, objective: Objective, load: Forecast) -> int:
+    by_idleness = load.peak * _busy_seconds(observation, objective) / IDLE_CONCURRENCY
+    best = observation.replicas.desired if math.isinf(by_idleness) else max(1, math.ceil(by_idleness - 1e-9))
+    if by := _sure(memory, observation, objective):
+        best = min(best, sizing.fewest(by, load, sizing.left_share(memory)))
+    return best
 
 
-def _sure(memory: Memory, observation: Observation, objective: Objective) -> float | None:
+def _sure(memory: Memory, observation: Observation, objective: Objective) -> Curves | None:
     if objective.latency is None:
         return None
+    known = capacity.select(memory.capacities, observation.replicas.version)
     curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-    return capacity.sure(curve, objective.latency.allowed_bad_ratio)
+    return sizing.sure(known, curve, objective.latency.allowed_bad_ratio)
 
 
 def _busy_seconds(observation: Observation, objective: Objective) -> float:

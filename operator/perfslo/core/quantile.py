@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable
-from dataclasses import dataclass
 from statistics import NormalDist
 
+from perfslo.core.frozen import dataclass
 from perfslo.core.model import Histogram, Missing
 
 Z_90_PERCENT = 1.645

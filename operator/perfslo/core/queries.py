@@ -8,18 +8,19 @@ sampled, then, with windows that fit, what they say; and a third for what seems 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from perfslo.api.v1alpha1 import Custom
 from perfslo.api.v1alpha1 import Matcher as SpecMatcher
 from perfslo.core import buckets, custom, scrape
 from perfslo.core.custom import Text
+from perfslo.core.frozen import dataclass, replace
 from perfslo.core.measure import FAILED, Answer, Series, Wanted
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
 from perfslo.core.promql import Mark, Matcher, Over, Pods, Query, Together, Which
 from perfslo.core.scrape import Sampling
+from perfslo.core.table import parts
 from perfslo.core.timescale import WINDOW_SCRAPES, TimeScale
 
 CPU = "container_cpu_usage_seconds_total"
@@ -71,6 +72,10 @@ class Subject:
     """Whether some pods have native histograms, so that they are asked for beside the classic ones."""
     own_queries: custom.Queries | None = None
     """Whole queries of the SLO, in place of the preset's names."""
+
+    def __hash__(self) -> int:  # without what those of one source and preset have in common
+        own = self.matchers, self.objectives, self.failures, self.throughputs, self.own_queries
+        return hash((self.source, self.preset.histogram, self.native, own))
 
     @property
     def tells_failed(self) -> bool:
@@ -271,8 +276,8 @@ def series(
     if subject.own_queries:
         answers = custom.with_failed(answers, _REQUESTS, _FAILED)
     requests, resources = found
-    every = scrape_seconds or scrape.DEFAULT_SECONDS
-    resource_every = resource_scrape_seconds or scrape.DEFAULT_SECONDS
+    now, compute, io = (parts(answers.get(ask, ())) for ask in (_NOW, _COMPUTE, _IO))
+    every, resource_every = (each or scrape.DEFAULT_SECONDS for each in (scrape_seconds, resource_scrape_seconds))
     return Series(
         sampling=requests,
         scrape_seconds=every,
@@ -281,25 +286,25 @@ def series(
             for name, rows in _by_objective(answers, _LATENCY).items()
         },
         scale_to_seconds=subject.preset.scale_to_seconds,
-        pods=_part(answers, _NOW, _PODS),
+        pods=now(_PODS),
         completions=answers.get(_COMPLETIONS, ()),
         requests=answers.get(_REQUESTS, ()),
         own_completions=_by_objective(answers, _COMPLETIONS),
         own_requests=_by_objective(answers, _REQUESTS),
         own_in_flight=_by_objective(answers, _IN_FLIGHT),
         tells_failed=subject.tells_failed,
-        in_flight=answers.get(_IN_FLIGHT, _part(answers, _NOW, _IN_FLIGHT)),
+        in_flight=answers.get(_IN_FLIGHT, now(_IN_FLIGHT)),
         resource_sampling=resources,
         resource_scrape_seconds=resource_every,
         resource_window_seconds=resource_window_seconds(resource_every),
-        cpu_seconds=_part(answers, _COMPUTE, _CPU),
-        cfs_periods=_part(answers, _COMPUTE, _PERIODS),
-        cfs_throttled_periods=_part(answers, _COMPUTE, _THROTTLED),
-        memory_bytes=_part(answers, _COMPUTE, _MEMORY),
-        disk_read_bytes=_part(answers, _IO, _READ),
-        disk_written_bytes=_part(answers, _IO, _WRITTEN),
-        network_received_bytes=_part(answers, _IO, _RECEIVED),
-        network_sent_bytes=_part(answers, _IO, _SENT),
+        cpu_seconds=compute(_CPU),
+        cfs_periods=compute(_PERIODS),
+        cfs_throttled_periods=compute(_THROTTLED),
+        memory_bytes=compute(_MEMORY),
+        disk_read_bytes=io(_READ),
+        disk_written_bytes=io(_WRITTEN),
+        network_received_bytes=io(_RECEIVED),
+        network_sent_bytes=io(_SENT),
     )
 
 
@@ -336,11 +341,6 @@ def _own(ask: str, objective: str) -> str:
 def _by_objective(answers: Answers, ask: str) -> Mapping[str, Answer]:
     prefix = _own(ask, "")
     return {name.removeprefix(prefix): answer for name, answer in answers.items() if name.startswith(prefix)}
-
-
-def _part(answers: Answers, ask: str, part: str) -> Answer:
-    answer = answers.get(ask, ())
-    return answer if isinstance(answer, Missing) else tuple(row for row in answer if row.labels.get("part") == part)
 
 
 def _buckets(subject: Subject, own: tuple[Matcher, ...]) -> Query:

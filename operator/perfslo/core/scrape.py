@@ -11,7 +11,8 @@ end with the newest sample instead of now. The same holds as long as nothing was
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from perfslo.core.frozen import dataclass
 
 DEFAULT_SECONDS = 15.0
 """Until the data say otherwise: the most common interval."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec, SignalKind, SignalStatus
 from perfslo.api.v1alpha1 import Signal as Named
 from perfslo.core import enforce, text
+from perfslo.core.frozen import dataclass
 from perfslo.core.measure import CLOCK_TOLERANCE_SECONDS, Row, Wanted
 from perfslo.core.model import Evidence, Missing, NoTraffic, Observation, Signal, Stale, Value
 from perfslo.core.promql import Matcher
@@ -53,8 +53,9 @@ KINDS: Mapping[SignalKind, Measure] = {
     "PoolWait": Measure(text.seconds, of_events=True),
     "QueueAge": Measure(text.seconds),
     "QueueLength": Measure(text.count),
+    "SwitchedOn": Measure(text.percent, is_ratio=True),
 }
-"""Durations are in seconds, ratios between 0 and 1."""
+"""Durations are in seconds, ratios between 0 and 1. What is switched on: the share of the pods that say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +100,32 @@ def asked(query: str, per: Per, matchers: Iterable[Matcher] = ()) -> str:
     return whole
 
 
-def refused(named: Named, namespace: str, definitions: Definitions) -> Missing | None:
-    """Why an SLO in this namespace may not use the signal that it names; None if it may."""
+def refused(
+    named: Named, namespace: str, definitions: Definitions, where: str = "spec.metrics.signals"
+) -> Missing | None:
+    """Why an SLO in this namespace may not use the signal that it names; None if it may.
+
+    `where` it names it.
+    """
     definition = definitions.get(named.ref)
     if definition is None:
         usable = sorted(name for name, one in definitions.items() if _may_use(namespace, one))
         return Missing(
             "SignalNotDefined",
             f"no signal {named.ref!r} is defined (for this namespace: {', '.join(usable) or 'none'}): name one of "
-            "these in spec.metrics.signals, or ask the administrator to define it",
+            f"these in {where}, or ask the administrator to define it",
         )
     if not _may_use(namespace, definition):
         return Missing(
             "SignalNotAllowed",
-            f"the signal {named.ref!r} may not be used in namespace {namespace}: leave it out of spec.metrics.signals, "
+            f"the signal {named.ref!r} may not be used in namespace {namespace}: leave it out of {where}, "
             "or ask the administrator to add the namespace to the signal",
         )
     if named.kind != definition.kind:
         return Missing(
             "SignalKindDiffers",
             f"the signal {named.ref!r} is a {definition.kind}, not a {named.kind}: write kind: {definition.kind} in "
-            "spec.metrics.signals, or name another",
+            f"{where}, or name another",
         )
     return None
 

@@ -18,22 +18,27 @@ from perfslo.api.v1alpha1 import (
     Summary,
     UtilizationStatus,
 )
-from perfslo.core import memory as memory_codec
-from perfslo.core import quantile, signals, text
+from perfslo.core import codec, quantile, shares, signals, text
+from perfslo.core.apportion import shares_of
 from perfslo.core.conditions import CONDITIONS, conditions, misfit
+from perfslo.core.levers import knobs
+from perfslo.core.memory import HOUR_SECONDS
 from perfslo.core.model import (
     Bottleneck,
     ChangeResult,
     Diagnosis,
     Histogram,
     NoTraffic,
+    Plan,
+    Prediction,
     Signal,
     Target,
     TargetProblem,
     Verdict,
 )
 from perfslo.core.promises import objective_status
-from perfslo.core.turn import AVAILABLE_LEVERS, Turn
+from perfslo.core.steps import Step
+from perfslo.core.turn import Turn
 from perfslo.core.utilization import disk, network, utilization, words
 
 MAX_TEXT, MAX_LONG_TEXT = 256, 1024
@@ -63,6 +68,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         utilization=_utilization(turn),
         signals=signals.statuses(turn.spec, turn.observation) if turn.observation else (),
         levers=levers(turn),
+        backends=shares.statuses(turn),
         current_replicas=replicas.desired if replicas else None,
         ready_replicas=replicas.ready if replicas else None,
         desired_replicas=turn.plan.final_replicas if turn.plan else None,
@@ -70,7 +76,7 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         history=_history(turn, previous.history, decision),
         budget=_budget(turn),
         cost=_cost(turn),
-        memory=MemoryStatus(version=memory_codec.VERSION, data=memory_codec.encode(turn.memory)),
+        memory=MemoryStatus(version=codec.VERSION, data=codec.encode(turn.memory)),
     )
 
 
@@ -122,7 +128,7 @@ def _summary(turn: Turn, previous: Summary) -> Summary:
     primary = turn.spec.primary_objective
     latency = turn.spec.primary_latency
     replicas = turn.target.replicas if isinstance(turn.target, Target) else None
-    target = turn.spec.scale_target_ref
+    target = turn.spec.scale_target_ref or (turn.target.ref if isinstance(turn.target, Target) else None)
     return Summary(
         target=text.clipped(f"{target.kind}/{target.name}", MAX_TEXT) if target else None,
         state=state(turn),
@@ -176,8 +182,12 @@ def _utilization(turn: Turn) -> UtilizationStatus | None:
 
 
 def _budget_left(turn: Turn) -> str | None:
+    """Nothing while less was counted than a burn rate is told of: a bad minute of two is not a month's budget."""
     account = turn.books.accounts.get(turn.spec.primary_objective.name)
-    return f"{text.percent_number(account.remaining_ratio)}%" if account else None
+    least_seconds = min(HOUR_SECONDS, turn.spec.window_seconds / 2)
+    if account is None or account.covered_ratio * turn.spec.window_seconds < least_seconds - 1:
+        return None
+    return f"{text.percent_number(account.remaining_ratio)}%"
 
 
 def _bottleneck(diagnosis: Diagnosis | None) -> str | None:
@@ -188,8 +198,7 @@ def _bottleneck(diagnosis: Diagnosis | None) -> str | None:
 
 def _last_action(turn: Turn, previous: Summary) -> str | None:
     if turn.change and turn.change.result is ChangeResult.APPLIED:
-        step = turn.change.step
-        return f"{step.lever} {step.current}->{step.wanted}"
+        return text.clipped(str(turn.change.step), MAX_TEXT)
     return previous.last_action
 
 
@@ -222,35 +231,78 @@ def _to_the_hour(time: float | None) -> str | None:
 
 def levers(turn: Turn) -> tuple[LeverStatus, ...]:
     """Each lever of the specification, and what it is about."""
-    return tuple(
-        LeverStatus(
+    return tuple(_lever(turn, name) for name in turn.spec.enabled_levers)
+
+
+def _lever(turn: Turn, name: str) -> LeverStatus:
+    mode = turn.spec.lever_mode(name)
+    if name not in turn.enabled_levers:
+        return LeverStatus(name=name, mode=mode, state="Disabled")
+    if name == "traffic":
+        hindrance = shares.hindrance(turn)
+        why = hindrance[1] if hindrance else turn.shift.why if turn.shift else ""
+        why = "; ".join(words for words in (why, _lever_message(turn, name)) if words)
+        return LeverStatus(
             name=name,
-            mode=turn.spec.lever_mode(name),
-            state=_lever_state(turn) if name in _usable(turn) else "Disabled",
-            observed=str(turn.target.replicas.desired)
-            if name == "replicas" and isinstance(turn.target, Target)
-            else None,
-            desired=_desired(turn) if name == "replicas" else None,
+            mode=mode,
+            state=_lever_state(turn, name),
+            observed=shares.words(shares.asked(turn)),
+            desired=shares.words(shares_of(turn.memory.traffic.aims)),
+            message=text.clipped(why, MAX_LONG_TEXT) if why else None,
         )
-        for name in turn.spec.enabled_levers
+    return LeverStatus(
+        name=name,
+        mode=mode,
+        state=_lever_state(turn, name),
+        observed=_observed(turn, name),
+        desired=_desired(turn) if name == "replicas" else None,
+        message=_lever_message(turn, name),
     )
 
 
-def _usable(turn: Turn) -> list[str]:
-    return [name for name in turn.enabled_levers if name in AVAILABLE_LEVERS]
+def _observed(turn: Turn, name: str) -> str | None:
+    """Replicas, or each of the lever's knobs with how it is set."""
+    if name == "replicas":
+        return str(turn.target.replicas.desired) if isinstance(turn.target, Target) else None
+    if turn.observation is None:
+        return None
+    names = [knob for knob in (*knobs.keys(turn.spec), *knobs.workloads(turn.spec)) if knob[0] == name]
+    seen = [(subject, knobs.stands(turn.observation.standing, (name, subject))) for _, subject in names]
+    told = [f"{subject}={now}" if subject else now for subject, now in seen if isinstance(now, str)]
+    return text.clipped(",".join(told), MAX_TEXT) if told else None
 
 
-def _lever_state(turn: Turn) -> LeverState:
+def _lever_message(turn: Turn, name: str) -> str | None:
+    """What was thought of pulling it."""
+    said = [words for words in (turn.plan.alternatives if turn.plan else ()) if words.split(":")[0].split()[0] == name]
+    return text.clipped("; ".join(said), MAX_LONG_TEXT) if said and name != "replicas" else None
+
+
+def _switch_state(turn: Turn, name: str) -> LeverState:
+    pending, change = turn.memory.trials.pending, turn.change
+    if change and change.result is ChangeResult.APPLIED and change.step.lever == name:
+        return "Acting"
+    return "Settling" if pending and pending.lever == name else "Idle"
+
+
+def _lever_state(turn: Turn, name: str) -> LeverState:
+    moving_weights = name == "traffic"
     if turn.spec.suspend:
         return "Suspended"
-    if turn.spec.lever_mode("replicas") == "Recommend":
+    if moving_weights and not turn.parts:
+        return "Disabled"
+    if turn.spec.lever_mode(name) == "Recommend":
         return "Recommending"
-    if turn.conflict:
+    if name not in ("replicas", "traffic"):
+        return _switch_state(turn, name)
+    if turn.route_conflict if moving_weights else turn.conflict:
         return "Conflict"
-    if turn.change and turn.change.result is ChangeResult.APPLIED:
+    if turn.change and turn.change.result is ChangeResult.APPLIED and turn.change.step.lever == name:
         return "Acting"
-    if turn.acting:
+    if turn.shifting if moving_weights else turn.starting:
         return "Settling"
+    if moving_weights:
+        return "Limited" if shares.hindrance(turn) or (turn.shift and turn.shift.short) else "Idle"
     return "Limited" if turn.plan and turn.plan.limited_by else "Idle"
 
 
@@ -264,21 +316,38 @@ def _decision(turn: Turn, previous: Decision | None) -> Decision | None:
     previous = previous and _judged(previous, turn.verdict)
     if plan is None or change is None:
         return previous
+    found, wanted = (text.clipped(value, MAX_TEXT) for value in change.step.values)
+    asked = _asked_for(turn, change.step)
     decision = Decision(
         id=change.decision_id,
         time=text.timestamp(change.time),
-        action="ScaleUp" if change.step.wanted > change.step.current else "ScaleDown",
+        action=change.step.action,
         lever=change.step.lever,
-        from_=str(change.step.current),
-        to=str(change.step.wanted),
-        proposed=None if plan.proposed_replicas is None else str(plan.proposed_replicas),
-        limited_by=plan.limited_by[:8],
+        from_=found,
+        to=wanted,
+        proposed=str(asked.proposed_replicas) if asked and asked.proposed_replicas is not None else None,
+        limited_by=asked.limited_by[:8] if asked else (),
         bottleneck=turn.diagnosis.bottleneck.value if turn.diagnosis else None,
-        mode=turn.spec.lever_mode(change.step.lever),
+        mode=knobs.mode(turn.spec, change.step),
         result=change.result.value,
+        predicted=_predicted(plan.prediction),
         why=text.clipped(plan.why, MAX_LONG_TEXT),
+        alternatives=tuple(text.clipped(words, MAX_TEXT) for words in plan.alternatives[:8]),
     )
     return previous if previous and _repeats(decision, previous) else decision
+
+
+def _predicted(prediction: Prediction | None) -> str | None:
+    if prediction is None:
+        return None
+    return "nothing is missed" if prediction.releases else f"{text.percent(prediction.relief)} fewer slow requests"
+
+
+def _asked_for(turn: Turn, step: Step) -> Plan | None:
+    """The plan whose replicas a step is about: that of its backend, where each has its own."""
+    if not turn.parts:
+        return turn.plan
+    return turn.parts[step.subject].plan if step.subject in turn.parts else None
 
 
 def _history(turn: Turn, previous: tuple[Decision, ...], newest: Decision | None) -> tuple[Decision, ...]:
@@ -286,13 +355,14 @@ def _history(turn: Turn, previous: tuple[Decision, ...], newest: Decision | None
     judged = tuple(_judged(entry, turn.verdict) for entry in previous)
     if newest is None or (judged and judged[0].id == newest.id):
         return judged
-    return (newest, *judged)[:MAX_HISTORY]
+    return (newest.model_copy(update={"alternatives": ()}), *judged)[:MAX_HISTORY]
 
 
 def _judged(decision: Decision, verdict: Verdict | None) -> Decision:
     if verdict is None or decision.id != verdict.decision_id:
         return decision
-    return decision.model_copy(update={"verdict": verdict.outcome.value})
+    why = text.clipped(verdict.why, MAX_LONG_TEXT)
+    return decision.model_copy(update={"verdict": verdict.outcome.value, "judgement": why})
 
 
 def _repeats(decision: Decision, before: Decision) -> bool:

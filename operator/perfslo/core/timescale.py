@@ -7,7 +7,7 @@ numbers (60 s window, 200 s before a reduction) for the common 15 s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from perfslo.core.frozen import dataclass
 
 WINDOW_SCRAPES = 4
 """`rate()` needs two samples and survives one lost scrape with four (the Prometheus documentation's own rule)."""
@@ -37,6 +37,11 @@ class TimeScale:
     @property
     def short_window_seconds(self) -> float:
         return SHORT_WINDOW_SCRAPES * self.scrape_seconds
+
+    @property
+    def counted_seconds(self) -> float:
+        """What the short window counts: from the first of its samples to the last; the rest is extrapolated."""
+        return (SHORT_WINDOW_SCRAPES - 1.0) * self.scrape_seconds
 
     @property
     def stale_after_seconds(self) -> float:

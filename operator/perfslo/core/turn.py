@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import field
 
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
+from perfslo.core.backends import Decided
 from perfslo.core.budget import Books
+from perfslo.core.frozen import dataclass
+from perfslo.core.levers import traffic
+from perfslo.core.levers.traffic import Shift
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
     Change,
@@ -14,6 +19,7 @@ from perfslo.core.model import (
     Missing,
     ObjectiveReading,
     Observation,
+    OtherWriter,
     Plan,
     Stale,
     Target,
@@ -21,15 +27,17 @@ from perfslo.core.model import (
     Verdict,
 )
 
-AVAILABLE_LEVERS = ("replicas",)
-"""Levers this version can pull; the others are accepted, validated and reported as LeverDisabled."""
-
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Somebody else writes the same field: who, and what the user can do."""
 
     message: str
+
+    @classmethod
+    def of(cls, writers: Iterable[OtherWriter], does: str) -> Conflict | None:
+        """With the first of them, who also `does` something; None when there is nobody."""
+        return next((cls(f"{writer.kind} {writer.name} also {does}: {writer.fix}") for writer in writers), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,13 @@ class Turn:
     change: Change | None = None
     verdict: Verdict | None = None
     conflict: Conflict | None = None
+    """About replicas: the target's, or those of the first backend that has one."""
+    route_conflict: Conflict | None = None
+    """About the weights."""
+    parts: Mapping[str, Decided] = field(default_factory=dict)
+    """What each backend with a workload of its own came to."""
+    shift: Shift | None = None
+    """How weights between these should move."""
     books: Books = field(default_factory=Books)
     """How its error budgets stand."""
 
@@ -73,10 +88,22 @@ class Turn:
 
     @property
     def acting(self) -> bool:
-        """An action was just taken, or pods it ordered are still on their way."""
-        if self.change and self.change.result is ChangeResult.APPLIED:
+        """An action was just taken, is being tried, or pods it ordered are still on their way."""
+        if self.memory.trials.pending or (self.change and self.change.result is ChangeResult.APPLIED):
             return True
+        return self.starting or self.shifting
+
+    @property
+    def starting(self) -> bool:
+        """Pods are on their way."""
         return isinstance(self.target, Target) and self.target.replicas.ready < self.target.replicas.desired
+
+    @property
+    def shifting(self) -> bool:
+        """Weights moved not long ago, and show their effect only later."""
+        if not self.observation:
+            return False
+        return not traffic.is_due(self.memory.traffic.moved_at, self.time, self.observation.scale)
 
     @property
     def metrics_problem(self) -> Missing | Stale | None:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Iterable
 import structlog
 
 from perfslo.api.v1alpha1 import LeverClaim
-from perfslo.edges.actuators.scale import ScaleActuator
+from perfslo.core.holdings import Holding, Undo, holdings
+from perfslo.edges.actuators.levers import Levers
 from perfslo.edges.claims import Claims, precedence
 from perfslo.edges.watch import SLO
 from perfslo.errors import ApiError, ConfigurationError
@@ -19,13 +20,13 @@ from perfslo.errors import ApiError, ConfigurationError
 log = structlog.get_logger(__name__)
 
 MASS = 3
-"""This many to restore within one grace period, and more than half of all claims, are not somebody tidying up."""
+"""So many holders gone within one grace period, and more than half of all, are not somebody tidying up."""
 
 
 class Caretaker:
-    def __init__(self, claims: Claims, actuator: ScaleActuator, grace_seconds: float) -> None:
+    def __init__(self, claims: Claims, levers: Levers, grace_seconds: float) -> None:
         self._claims = claims
-        self._actuator = actuator
+        self._levers = levers
         self._grace_seconds = grace_seconds
         self._orphaned_since: dict[str, float] = {}
         self._held: frozenset[str] = frozenset()
@@ -40,9 +41,8 @@ class Caretaker:
         living = {slo.uid: slo for slo in slos}
         for claim in self._claims:
             await self._follow(claim, living)
-        # Of two for one target the older is the heir, as everywhere.
-        heirs = {_target_key(slo): slo for slo in sorted(living.values(), key=precedence, reverse=True) if slo.spec}
         orphans = [claim for claim in self._claims if _is_orphan(claim, living)]
+        heirs = _heirs(living.values()) if orphans else {}
         self._orphaned_since = {_uid(claim): self._orphaned_since.get(_uid(claim), now) for claim in orphans}
         for claim in orphans:
             if heir := heirs.get(_claim_key(claim)):
@@ -56,8 +56,9 @@ class Caretaker:
 
     def _brake(self, orphans: list[LeverClaim]) -> None:
         """Hold what would be restored in a mass, and go on holding what is left of it when others were adopted."""
-        restoring = frozenset(_uid(claim) for claim in orphans if claim.spec.on_delete == "Restore")
-        is_mass = len(restoring) >= MASS and len(restoring) * 2 > len(list(self._claims))
+        undone = [claim for claim in orphans if claim.spec.on_delete == "Restore"]
+        restoring = frozenset(map(_uid, undone))
+        is_mass = _holders(undone) >= MASS and _holders(undone) * 2 > _holders(self._claims)
         if is_mass and not restoring <= self._held:
             log.warning(
                 "many SLOs vanished at once: their levers stay where they are",
@@ -68,13 +69,14 @@ class Caretaker:
 
     async def _follow(self, claim: LeverClaim, living: dict[str, SLO]) -> None:
         """What the holder wants done on its own end may be edited while it lives."""
-        holder = living.get(claim.spec.holder.uid)
-        if holder and holder.spec and claim.spec.on_delete != (wanted := holder.spec.on_delete.replicas):
-            await self._attempt(claim, self._claims.adopt(claim, holder, wanted))
+        if holder := living.get(claim.spec.holder.uid):
+            wanted = _holdings(holder).get(_held(claim), claim.spec.on_delete)
+            if wanted != claim.spec.on_delete:
+                await self._attempt(claim, self._claims.adopt(claim, holder, wanted))
 
     async def _hand_over(self, claim: LeverClaim, heir: SLO, living: dict[str, SLO]) -> None:
-        if heir.spec and await self._is_abandoned(claim, living):
-            await self._claims.adopt(claim, heir, heir.spec.on_delete.replicas)
+        if await self._is_abandoned(claim, living):
+            await self._claims.adopt(claim, heir, _holdings(heir)[_held(claim)])
 
     async def _is_abandoned(self, claim: LeverClaim, living: dict[str, SLO]) -> bool:
         """A living holder that was pointed elsewhere gave it up; one that the watch lost is asked for once more."""
@@ -89,7 +91,7 @@ class Caretaker:
             name=claim.spec.holder.name,
             lever=claim.spec.field,
             decision_id=claim.spec.decision_id,
-            done=await self._actuator.release(claim),
+            done=await self._levers.release(claim),
         )
 
     async def _attempt(self, claim: LeverClaim, work: Awaitable[object]) -> None:
@@ -101,20 +103,36 @@ class Caretaker:
             log.error("claim cannot be undone: correct or delete it", claim=claim.metadata.name, problem=str(error))
 
 
+def _heirs(slos: Iterable[SLO]) -> dict[tuple[str, Holding], SLO]:
+    """Who may take a field over. Of two for one field it is the older, as everywhere."""
+    return {
+        (slo.namespace, holding): slo
+        for slo in sorted(slos, key=precedence, reverse=True)
+        for holding in _holdings(slo)
+    }
+
+
 def _is_orphan(claim: LeverClaim, living: dict[str, SLO]) -> bool:
     holder = living.get(claim.spec.holder.uid)
-    return holder is None or (holder.spec is not None and _target_key(holder) != _claim_key(claim))
+    return holder is None or (holder.spec is not None and _held(claim) not in _holdings(holder))
 
 
-def _target_key(slo: SLO) -> tuple[str, str, str, str]:
-    ref = slo.spec.scale_target_ref if slo.spec else None
-    return (slo.namespace, ref.group, ref.kind, ref.name) if ref else (slo.namespace, "", "", "")
+def _holdings(slo: SLO) -> dict[Holding, Undo]:
+    return holdings(slo.spec) if slo.spec else {}
 
 
-def _claim_key(claim: LeverClaim) -> tuple[str, str, str, str]:
+def _held(claim: LeverClaim) -> Holding:
     target = claim.spec.target_ref
-    return claim.metadata.namespace or "", target.group, target.kind, target.name
+    return Holding(target.group, target.kind, target.name, claim.spec.field)
+
+
+def _claim_key(claim: LeverClaim) -> tuple[str, Holding]:
+    return claim.metadata.namespace or "", _held(claim)
 
 
 def _uid(claim: LeverClaim) -> str:
     return claim.metadata.uid or ""
+
+
+def _holders(claims: Iterable[LeverClaim]) -> int:
+    return len({claim.spec.holder.uid for claim in claims})

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 import structlog
 from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import API_VERSION, ClaimHolder, ClaimTarget, LeverClaim, LeverClaimSpec, claim_name
+from perfslo.core.holdings import Undo
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import MERGE_PATCH, Api
 from perfslo.edges.kube.writes import Owner, Writer, slo_path
@@ -23,8 +24,6 @@ from perfslo.errors import LostRace, NotFound, WriteConflict
 log = structlog.get_logger(__name__)
 
 PAGE = "500"
-
-Undo = Literal["Keep", "Restore"]
 
 
 class Holder(Owner, Protocol):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from perfslo.core import shares
+from perfslo.core.backends import route_ref
 from perfslo.core.conditions import statuses
 from perfslo.core.model import NoTraffic, Stale, Target, Value
 from perfslo.core.status import levers
@@ -63,7 +65,7 @@ def _desired_replicas(turn: Turn) -> Iterator[_Sample]:
 
 def _desired_ratio(turn: Turn) -> Iterator[_Sample]:
     if turn.plan and turn.plan.final_replicas is not None and isinstance(turn.target, Target):
-        current = turn.change.step.current if turn.change else turn.target.replicas.desired
+        current = turn.target.replicas.desired
         if current > 0:
             yield [], turn.plan.final_replicas / current
 
@@ -72,6 +74,18 @@ def _hourly_cost(turn: Turn) -> Iterator[_Sample]:
     price = turn.spec.cost.replica_hourly
     if price is not None and isinstance(turn.target, Target):
         yield [], float(price * turn.target.replicas.desired)
+
+
+def _weight(turn: Turn) -> Iterator[_Sample]:
+    return (([_route(turn), name], share) for name, share in shares.asked(turn).items())
+
+
+def _observed_share(turn: Turn) -> Iterator[_Sample]:
+    return (([_route(turn), name], share) for name, share in shares.seen(turn).items())
+
+
+def _route(turn: Turn) -> str:
+    return route_ref(turn.spec).name
 
 
 _FAMILIES: tuple[tuple[str, str, tuple[str, ...], Callable[[Turn], Iterator[_Sample]]], ...] = (
@@ -86,5 +100,17 @@ _FAMILIES: tuple[tuple[str, str, tuple[str, ...], Callable[[Turn], Iterator[_Sam
     ("perfslo_query_age_seconds", "Age of the newest sample of the request series.", (), _query_age),
     ("perfslo_desired_replicas", "Replicas wanted, for another autoscaler to follow.", (), _desired_replicas),
     ("perfslo_desired_ratio", "Replicas wanted over those that exist.", (), _desired_ratio),
+    (
+        "perfslo_backend_weight_ratio",
+        "Share of the traffic that a backend's weight asks for.",
+        ("route", "backend"),
+        _weight,
+    ),
+    (
+        "perfslo_backend_observed_share_ratio",
+        "Share of the requests that a backend got, by its own counts.",
+        ("route", "backend"),
+        _observed_share,
+    ),
     ("perfslo_hourly_cost", "What the replicas that exist cost an hour, in the unit of spec.cost.", (), _hourly_cost),
 )

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
-from perfslo.core.model import Change, ChangeResult, Plan, Target
+from perfslo.core.levers import knobs
+from perfslo.core.model import Change, ChangeResult, Plan, Route, Target, TargetProblem
+from perfslo.core.steps import Scale, TargetRef
 from perfslo.core.turn import Conflict
-from perfslo.edges.actuators.scale import Order, ScaleActuator
+from perfslo.edges.actuators.levers import Levers, Order
 from perfslo.edges.claims import precedence
 from perfslo.edges.watch import SLO
 
 log = structlog.get_logger(__name__)
 
+Find = Callable[[str, TargetRef, float], Target | TargetProblem]
+"""By namespace and reference, at a time in Unix seconds."""
+
 
 class Hands:
-    def __init__(self, scale: ScaleActuator, enabled_levers: tuple[str, ...]) -> None:
-        self._scale = scale
+    """`find` gives the workload of a step that is not about the SLO's own target, as the watches show it."""
+
+    def __init__(self, levers: Levers, enabled_levers: tuple[str, ...], find: Find) -> None:
+        self._levers = levers
         self._enabled_levers = enabled_levers
+        self._find = find
 
     async def act(self, slo: SLO, target: Target, plan: Plan, conflict: Conflict | None, now: float) -> Change | None:
         """What became of the plan's first step; None when it has none. Later steps wait for the next cycle's eyes.
+
+        `conflict` is about what that step would move.
 
         Raises:
             NotLeading: this process must write nothing any more.
@@ -30,32 +41,40 @@ class Hands:
         if not plan.steps or slo.spec is None:
             return None
         step = plan.steps[0]
-        decision_id = secrets.token_hex(4)
-        recommend_only = slo.spec.lever_mode(step.lever) == "Recommend"
-        if conflict and not recommend_only:
-            return Change(decision_id, now, step, ChangeResult.REFUSED, f"WriteConflict: {conflict.message}")
+        order = Order(
+            holder=slo,
+            step=step,
+            decision_id=secrets.token_hex(4),
+            time=now,
+            on_delete=slo.spec.on_delete.replicas if step.lever == "replicas" else slo.spec.on_delete.others,
+            target=target if isinstance(step, Scale) else None,
+            recommend_only=knobs.mode(slo.spec, step) == "Recommend",
+        )
+        if isinstance(step, Scale) and step.target is not None:
+            other = self._find(slo.namespace, step.target, now)
+            if isinstance(other, TargetProblem):
+                return order.change(ChangeResult.REFUSED, f"{other.reason}: {other.message}")
+            order, conflict = replace(order, target=other), conflict or _other_writer(other)
+        return await self._carry_out(order, slo, plan, conflict)
+
+    async def _carry_out(self, order: Order, slo: SLO, plan: Plan, conflict: Conflict | None) -> Change:
+        step = order.step
+        if conflict and not order.recommend_only:
+            return order.change(ChangeResult.REFUSED, f"WriteConflict: {conflict.message}")
         if step.lever not in self._enabled_levers:
             why = f"LeverDisabled: {step.lever} is not among the levers the administrator enabled"
-            return Change(decision_id, now, step, ChangeResult.REFUSED, why)
-        change = await self._scale.apply(
-            Order(
-                holder=slo,
-                target=target,
-                step=step,
-                decision_id=decision_id,
-                time=now,
-                on_delete=slo.spec.on_delete.replicas,
-                recommend_only=recommend_only,
-            )
-        )
+            return order.change(ChangeResult.REFUSED, why)
+        change = await self._levers.apply(order)
+        found, wanted = step.values
         log.info(
             "decision",
             namespace=slo.namespace,
             name=slo.name,
-            decision_id=decision_id,
+            decision_id=order.decision_id,
             lever=step.lever,
-            current=step.current,
-            wanted=step.wanted,
+            subject=step.subject,
+            current=found,
+            wanted=wanted,
             result=change.result.value,
             why=plan.why,
             numbers=dict(plan.numbers),
@@ -65,9 +84,8 @@ class Hands:
 
 def find_conflict(slo: SLO, target: Target, rivals: Iterable[SLO]) -> Conflict | None:
     """Who else writes the target's replicas: another autoscaler, or an older SLO for the same target."""
-    if target.other_writers:
-        writer = target.other_writers[0]
-        return Conflict(f"{writer.kind} {writer.name} also scales {target.ref}: {writer.fix}")
+    if conflict := _other_writer(target):
+        return conflict
     older = min(rivals, key=precedence, default=slo)
     if precedence(older) < precedence(slo):
         return Conflict(
@@ -75,3 +93,12 @@ def find_conflict(slo: SLO, target: Target, rivals: Iterable[SLO]) -> Conflict |
             "delete one of the two, or give this one another target"
         )
     return None
+
+
+def find_route_conflict(route: Route) -> Conflict | None:
+    """Who else writes the route's weights."""
+    return Conflict.of(route.other_writers, f"writes the weights of {route.ref}")
+
+
+def _other_writer(target: Target) -> Conflict | None:
+    return Conflict.of(target.other_writers, f"scales {target.ref}")

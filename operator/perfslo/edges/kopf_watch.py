@@ -20,6 +20,8 @@ from kubernetes.aio.client import Configuration
 from perfslo.api.v1alpha1 import GROUP, VERSION
 from perfslo.core.model import JSON
 
+WORKER_SECONDS = 0.5
+"""How long kopf keeps a task and a queue for an object after its last event: its first list starts thousands."""
 RESTART_SECONDS = 5.0
 """kopf gives up on an ERROR event or a refused login; it is started again, and the process lives on."""
 STOP_SECONDS = 10.0
@@ -31,16 +33,36 @@ IDENTITY: Any = "perfslo"
 log = structlog.get_logger(__name__)
 
 Saw = Callable[[str | None, JSON], None]
+Knows = Callable[[JSON], bool]
+
+
+class _NoHistory(kopf.DiffBaseStorage):
+    """Without it kopf copies each object, to find out what changed in it for handlers that we do not have."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
 
 
 class KopfWatch:
-    """Calls `saw(event type, object)` in the loop that runs it; the type is None for what was listed."""
+    """Calls `saw(event type, object)` in the loop that runs it; the type is None for what was listed.
 
-    def __init__(self, configuration: Configuration, plural: str, namespaces: tuple[str, ...], saw: Saw) -> None:
+    What was listed and is known already is left out: `knows` is asked in kopf's thread.
+    """
+
+    def __init__(
+        self, configuration: Configuration, plural: str, namespaces: tuple[str, ...], saw: Saw, knows: Knows
+    ) -> None:
         self._configuration = configuration
         self._plural = plural
         self._namespaces = namespaces
         self._saw = saw
+        self._knows = knows
         self._stopping = threading.Event()
         self._wake: Callable[[], object] = lambda: None
         self.restarts = 0
@@ -107,7 +129,8 @@ class KopfWatch:
 
         @kopf.on.event(GROUP, VERSION, self._plural, id="seen", registry=registry)
         async def event(event: Any, **_: Any) -> None:
-            ours.call_soon_threadsafe(self._saw, event["type"], event["object"])
+            if event["type"] is not None or not self._knows(event["object"]):
+                ours.call_soon_threadsafe(self._saw, event["type"], event["object"])
 
         return registry
 
@@ -117,6 +140,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.persistence.finalizer = "perfslo.io/unused"
+    settings.persistence.diffbase_storage = _NoHistory()
+    settings.queueing.idle_timeout = WORKER_SECONDS
     settings.networking.request_timeout = 15
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = [1, 1, 2, 3] + [5] * 100_000  # outlive any outage, be back within 5 s

@@ -10,7 +10,6 @@ from prometheus_client.registry import Collector
 
 from perfslo import __version__
 from perfslo.core import objectives
-from perfslo.core.levers import replicas
 from perfslo.core.model import ChangeResult, Observation, Target, Value
 from perfslo.core.turn import Turn
 from perfslo.edges.budget_metrics import Budgets
@@ -21,6 +20,10 @@ from perfslo.errors import LostRace, WriteConflict
 _SLO = ("namespace", "name")
 _CONFLICTS = (WriteConflict.reason, LostRace.reason)
 """How a refusal begins that is another writer's doing."""
+
+
+_DIRECTIONS = {"ScaleUp": "up", "ScaleDown": "down"}
+"""By action; a step to the side has none."""
 
 
 class Metrics:
@@ -89,14 +92,14 @@ class Metrics:
         """Count what a turn that decided something came to."""
         slo = (turn.namespace, turn.name)
         if change := turn.change:
-            direction = "up" if change.step.wanted > change.step.current else "down"
+            direction = _DIRECTIONS.get(change.step.action, "")
             self.actions.labels(*slo, change.step.lever, direction, change.result.value).inc()
             if change.result is ChangeResult.REFUSED and change.why.startswith(_CONFLICTS):
                 self.write_conflicts.labels(*slo).inc()
         for reason in turn.plan.limited_by if turn.plan else ():
             self.limited.labels(*slo, reason).inc()
         if turn.verdict:
-            self.verdicts.labels(*slo, replicas.LEVER, turn.verdict.outcome.value).inc()
+            self.verdicts.labels(*slo, turn.verdict.lever, turn.verdict.outcome.value).inc()
         self._counted.add(slo)
 
     def forget_others(self, living: Set[tuple[str, str]]) -> None:
@@ -107,28 +110,36 @@ class Metrics:
         self._counted &= living
 
 
+_OF_QUERIES = (
+    ("perfslo_query", "Queries sent.", "queries"),
+    ("perfslo_query_empty", "Answers without a row.", "empty"),
+    ("perfslo_query_rows", "Rows answered.", "rows"),
+    ("perfslo_query_body_bytes", "Size of the answers, decompressed.", "body_bytes"),
+    ("perfslo_query_remarks", "Remarks of the source about a query.", "remarks"),
+    ("perfslo_query_duration_seconds", "Time spent on all queries.", "duration_seconds"),
+)
+"""Of each source: name, what it is, and the total of its Stats."""
+_FAILED_QUERIES = ("perfslo_query_errors", "Queries that failed.")
+"""The same by reason."""
+
+
 class _Sources(Collector):
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
-    def describe(self) -> Iterable[Metric]:
-        return []
+    def describe(self) -> Iterator[Metric]:
+        """So that they can be asked for alone."""
+        yield from (CounterMetricFamily(name, help_text) for name, help_text, _ in _OF_QUERIES)
+        yield CounterMetricFamily(*_FAILED_QUERIES)
 
     def collect(self) -> Iterator[Metric]:
         stats, opened = self._sources.stats, self._sources.open_breakers
-        for name, help_text, total in (
-            ("perfslo_query", "Queries sent.", "queries"),
-            ("perfslo_query_empty", "Answers without a row.", "empty"),
-            ("perfslo_query_rows", "Rows answered.", "rows"),
-            ("perfslo_query_body_bytes", "Size of the answers, decompressed.", "body_bytes"),
-            ("perfslo_query_remarks", "Remarks of the source about a query.", "remarks"),
-            ("perfslo_query_duration_seconds", "Time spent on all queries.", "duration_seconds"),
-        ):
+        for name, help_text, total in _OF_QUERIES:
             family = CounterMetricFamily(name, help_text, labels=["source"])
             for source, of in stats.items():
                 family.add_metric([source], getattr(of, total))
             yield family
-        errors = CounterMetricFamily("perfslo_query_errors", "Queries that failed.", labels=["source", "reason"])
+        errors = CounterMetricFamily(*_FAILED_QUERIES, labels=["source", "reason"])
         is_open = GaugeMetricFamily(
             "perfslo_source_open", "1 while the source gets one query a cycle, for it keeps failing.", labels=["source"]
         )

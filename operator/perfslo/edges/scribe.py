@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import Condition, PerformanceSLOStatus
 from perfslo.core import notable
-from perfslo.core.model import JSON, ChangeResult
+from perfslo.core.model import JSON, ChangeResult, Outcome
 from perfslo.core.status import Gist, gist, report, unreadable
 from perfslo.core.turn import Turn
 from perfslo.edges.kube.budget import StatusBudget, Wish
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 MEMORY_REFRESH_SECONDS = 300.0
 """What was learnt is worth a write of its own only now and then: a restart loses at most this much of it."""
 
-REPORTS_A_CYCLE = 300
-"""Several times what the budget lets through. Most turns say what the one before said, but for the noise of their
+REPORTS_A_WRITE = 4
+"""Times what the budget lets through at once. Most turns say what the one before said, but for the noise of their
 numbers: finding that out for each of thousands takes longer than deciding."""
 BREATH = 50
 """After so many SLOs others have the event loop."""
@@ -71,9 +71,9 @@ class Scribe:
     async def publish(self, slos: Mapping[str, SLO], turns: Mapping[str, Turn], now: float) -> int:
         """Write as many changed statuses as the budget allows, each with the Events of its transitions.
 
-        A decision and its verdict are reported at once; of the other turns REPORTS_A_CYCLE are, those whose state or
-        conditions changed before those whose numbers may be news. An Event for a decision does not wait for the budget.
-        `turns` are those of this cycle, by the SLO's key. Returns how many were written.
+        A decision and its verdict are reported at once; of the other turns several times as many as may be written are,
+        those whose state or conditions changed before those whose numbers may be news. An Event for a decision does not
+        wait for the budget. `turns` are those of this cycle, by the SLO's key. Returns how many were written.
 
         Raises:
             NotLeading: this process must write nothing any more.
@@ -90,7 +90,7 @@ class Scribe:
                 waiting.append((_NEW if page.gist is None else _CHANGED, page.reported_at, key))
             elif turn and not page.is_news:
                 waiting.append((_QUIET, page.reported_at, key))
-        for count, (_, _, key) in enumerate(heapq.nsmallest(REPORTS_A_CYCLE, waiting)):
+        for count, (_, _, key) in enumerate(heapq.nsmallest(REPORTS_A_WRITE * self._budget.burst, waiting)):
             if count % BREATH == 0:
                 await asyncio.sleep(0)
             await self._report(self._pages[key], slos[key], turns[key], now)
@@ -102,15 +102,18 @@ class Scribe:
     def _page(self, key: str, slo: SLO) -> _Page:
         page = self._pages.get(key)
         if page is None or page.uid != slo.uid:
-            status = _packed(_dump(read_status(slo.status)))
-            page = self._pages[key] = _Page(slo.uid, status, status)
+            page = self._pages[key] = _Page(slo.uid, slo.status_packed, slo.status_packed)
         return page
 
     async def _report(self, page: _Page, slo: SLO, turn: Turn | None, now: float) -> None:
         """Bring the page up to date with a turn."""
+        if not page.reported_at:  # as it was found, whoever wrote it: thousands are found at once
+            page.status = page.written = _packed(_dump(_status_in(page.written)))
         before = _status_in(page.status)
         after = _status(slo, turn, before, now)
         if turn and (event := _decision_event(slo, turn, before, after)):
+            await emit(self._writer, self._instance, event)
+        if turn and (event := _verdict_event(slo, turn)):
             await emit(self._writer, self._instance, event)
         written, status = _unpacked(page.written), _dump(after)
         page.status, page.gist, page.reported_at = _packed(status), gist(turn) if turn else None, now
@@ -190,6 +193,20 @@ def _decision_event(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: P
         note=f"{decision.lever} {decision.from_}->{decision.to}: {turn.why}",
         warning=turn.change.result is ChangeResult.REFUSED,
         decision_id=decision.id,
+    )
+
+
+def _verdict_event(slo: SLO, turn: Turn) -> Event | None:
+    """Of an experiment; that replicas followed the load well is no news."""
+    if (verdict := turn.verdict) is None or verdict.lever == "replicas":
+        return None
+    return Event(
+        slo,
+        reason=verdict.outcome.value,
+        action="Judge",
+        note=verdict.why,
+        warning=verdict.outcome is Outcome.WORSE,
+        decision_id=verdict.decision_id,
     )
 
 

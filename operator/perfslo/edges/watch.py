@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
-from perfslo.api.v1alpha1 import API_VERSION, PerformanceSLOSpec
+from perfslo.api.v1alpha1 import API_VERSION, Objective, PerformanceSLOSpec
 from perfslo.core.model import JSON
 from perfslo.edges.kopf_watch import KopfWatch
-from perfslo.edges.kube.client import Api
+from perfslo.edges.kube.client import METADATA_LIST, WHOLE, Api
 from perfslo.errors import ApiError
 from perfslo.settings import Settings
 
@@ -24,6 +25,8 @@ PLURAL = "performanceslos"
 PAGE_SIZE = 500
 BREATH = 50
 """After so many objects others have the event loop; reading a specification takes longer than a pod."""
+SHARED = 1024
+"""Different promises that many SLOs share one value of."""
 FIRST_LIST_RETRY_SECONDS = 2.0
 """Before the first list nothing is decided, so that is asked for more often than the later ones."""
 
@@ -85,7 +88,7 @@ class Registry:
 
     async def run(self) -> None:
         """Follow until cancelled. A missing CRD or API server is waited for; nothing is dropped meanwhile."""
-        watch = KopfWatch(self._api.configuration, PLURAL, self._settings.watch_namespaces, self.saw)
+        watch = KopfWatch(self._api.configuration, PLURAL, self._settings.watch_namespaces, self.saw, self.knows)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._resync())
             await self.synced.wait()  # kopf looks for the kind only once, at its start
@@ -98,8 +101,13 @@ class Registry:
         else:
             self._put(item)
 
+    def knows(self, item: JSON) -> bool:
+        """Whether this very version was taken in. Safe to call from any thread."""
+        known = self._known(item)
+        return known is not None and known.resource_version == int(item["metadata"]["resourceVersion"])
+
     async def resync(self) -> None:
-        """List all, take in what is new and drop what is not there any more.
+        """Take in what is new and drop what is not there any more.
 
         Raises:
             ApiError: nothing was dropped.
@@ -121,25 +129,48 @@ class Registry:
             await asyncio.sleep(pause)
 
     async def _resync_one(self, namespace: str) -> None:
-        scope = f"/namespaces/{namespace}" if namespace else ""
-        query = {"limit": str(PAGE_SIZE), "resourceVersion": "0"}  # from the API server's cache: it may be a bit old
+        """List all the first time, and again when a list of their metadata shows what no event told of."""
         seen: set[str] = set()
-        while True:
-            page = await self._api.request("GET", f"/apis/{API_VERSION}{scope}/{PLURAL}", query=query)
-            for count, item in enumerate(page["items"], start=1):
-                seen.add(item["metadata"]["uid"])
-                self._put(item)
-                if count % BREATH == 0:
-                    await asyncio.sleep(0)
-            if not (token := page["metadata"].get("continue")):
-                break
-            query = {"limit": str(PAGE_SIZE), "continue": token}
-        listed_at = int(page["metadata"]["resourceVersion"])
+        missed = not self.synced.is_set()
+
+        def look(item: JSON) -> None:
+            nonlocal missed
+            seen.add(item["metadata"]["uid"])
+            missed = missed or not self._is_known(item)
+
+        def read(item: JSON) -> None:
+            seen.add(item["metadata"]["uid"])
+            self._put(item)
+
+        listed_at = 0 if missed else await self._list(namespace, METADATA_LIST, look)
+        if missed:
+            seen.clear()
+            listed_at = await self._list(namespace, WHOLE, read)
         for slo in list(self._slos.values()):
             if namespace in ("", slo.namespace) and slo.uid not in seen and slo.resource_version <= listed_at:
                 log.info("gone, though no event said so", namespace=slo.namespace, name=slo.name)
                 self._bury(slo)
         self._graves = {uid: died_at for uid, died_at in self._graves.items() if died_at > listed_at}
+
+    async def _list(self, namespace: str, accept: str, take: Callable[[JSON], None]) -> int:
+        """Page by page: as one answer, ten thousand would fill the memory. Returns the resourceVersion."""
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        query = {"limit": str(PAGE_SIZE)}
+        while True:
+            page = await self._api.request("GET", f"/apis/{API_VERSION}{scope}/{PLURAL}", query=query, accept=accept)
+            for count, item in enumerate(page["items"] or (), start=1):
+                take(item)
+                if count % BREATH == 0:
+                    await asyncio.sleep(0)
+            if not (token := page["metadata"].get("continue")):
+                return int(page["metadata"]["resourceVersion"])
+            query = {"limit": str(PAGE_SIZE), "continue": token}
+
+    def _is_known(self, item: JSON) -> bool:
+        """Whether its specification is the one that an event or a list has told of. Statuses are our own."""
+        metadata = item["metadata"]
+        known = self._known(item)
+        return metadata["uid"] in self._graves or (known is not None and known.generation >= metadata["generation"])
 
     def _known(self, item: JSON) -> SLO | None:
         metadata = item["metadata"]
@@ -190,6 +221,13 @@ def _parse(item: JSON, known: SLO | None) -> SLO:
 
 def _spec(item: Any) -> tuple[PerformanceSLOSpec | None, str]:
     try:
-        return PerformanceSLOSpec.model_validate(item), ""
+        spec = PerformanceSLOSpec.model_validate(item)
+        return spec.model_copy(update={"objectives": _shared(spec.objectives)}), ""
     except ValidationError as error:
         return None, "; ".join(f"spec.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+
+
+@lru_cache(SHARED)
+def _shared(objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+    """The same value for all that are equal: thousands of SLOs promise much the same, and specifications are frozen."""
+    return objectives

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from perfslo.api.v1alpha1 import claim_name
-from perfslo.core.model import Change, Replicas, Step, Target, TargetRef
-from perfslo.edges.actuators.scale import Order, ScaleActuator
+from perfslo.core.model import Change, Replicas, Target
+from perfslo.core.steps import Scale, TargetRef
+from perfslo.edges.actuators.levers import Levers, Order
+from perfslo.edges.actuators.scale import ScaleActuator
 from perfslo.edges.claims import Claims
 from perfslo.edges.kube.client import Api
 from perfslo.edges.kube.writes import Writer
@@ -67,6 +69,7 @@ class Hand:
         self.writer = Writer(self.api, self._fence, timeout_seconds=5.0)
         self.claims = Claims(self.api, self.writer, (self.stage.namespace,), self.slos.get)
         self.scale = ScaleActuator(self.api, self.writer, self.claims, (DEPLOYMENT, STATEFUL_SET, GADGET))
+        self.levers = Levers(self.claims, self.scale)
 
     def _fence(self) -> None:
         if not self.leads:
@@ -94,9 +97,9 @@ class Hand:
         return Target(ref, seen["metadata"]["uid"], Replicas(desired=replicas, ready=0), frozenset())
 
     async def order(self, slo: Slo, target: Target, wanted: int, **changes: Any) -> Change:
-        step = Step("replicas", target.replicas.desired, wanted)
-        order = Order(slo, target, step, f"d{wanted}", 1.8e9, on_delete="Restore")
-        return await self.scale.apply(replace(order, **changes))
+        step = Scale(target.replicas.desired, wanted)
+        order = Order(slo, step, f"d{wanted}", 1.8e9, on_delete="Restore", target=target)
+        return await self.levers.apply(replace(order, **changes))
 
     def claim(self, target: Target) -> dict[str, Any]:
         name = claim_name(target.ref.group, target.ref.kind, target.ref.name, "replicas")

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from perfslo.core.model import ChangeResult, Target, TargetRef
+from perfslo.core.model import ChangeResult, Target
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube.writes import Event, apply_status, emit
 from perfslo.errors import LostRace, NotFound, NotLeading
 from perfslo.settings import DEPLOYMENT, STATEFUL_SET, ScaleKind
@@ -181,7 +182,7 @@ async def test_a_second_first_claim_loses_the_race(hand: Hand, web: Target) -> N
 async def test_releasing_does_what_the_holder_wished(hand: Hand, web: Target, on_delete: str, left_at: int) -> None:
     await hand.order(hand.slo("web"), web, 5, on_delete=on_delete)
     (claim,) = hand.claims
-    print(await hand.scale.release(claim))
+    print(await hand.levers.release(claim))
     assert hand.target(DEPLOYMENT, "web").replicas.desired == left_at
     assert hand.claims_there() == 0
     assert list(hand.claims) == []
@@ -191,7 +192,7 @@ async def test_what_was_changed_since_is_not_put_back(hand: Hand, web: Target) -
     await hand.order(hand.slo("web"), web, 5)
     hand.stage.kubectl("scale", "deployment/web", "--replicas=7")
     (claim,) = hand.claims
-    assert "changed since: left at 7" in await hand.scale.release(claim)
+    assert "changed since: left at 7" in await hand.levers.release(claim)
     assert hand.target(DEPLOYMENT, "web").replicas.desired == 7
     assert hand.claims_there() == 0
 
@@ -200,7 +201,7 @@ async def test_releasing_a_lever_whose_object_is_gone(hand: Hand, web: Target) -
     await hand.order(hand.slo("web"), web, 5)
     hand.stage.kubectl("delete", "deployment/web")
     (claim,) = hand.claims
-    assert "is gone" in await hand.scale.release(claim)
+    assert "is gone" in await hand.levers.release(claim)
     assert hand.claims_there() == 0
 
 

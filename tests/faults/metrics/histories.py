@@ -84,7 +84,14 @@ def exposition(pasts: Mapping[str, Past], origin: float) -> str:
 def remembered(directory: Path, pasts: Mapping[str, Past]) -> Iterator[tuple[str, float]]:
     """The address of a Prometheus that has scraped all of it, and when the play begins."""
     origin = float(round(time.time()) - END - 60)
-    text = [exposition(pasts, origin)]
+    with scraped(directory, exposition(pasts, origin)) as address:
+        yield address, origin
+
+
+@contextmanager
+def scraped(directory: Path, past: str) -> Iterator[str]:
+    """The address of a Prometheus that has scraped this exposition, which has counters in namespace shop."""
+    text = [past]
     page = Exporter({"/past": lambda: text[0]})
     job = {
         "job_name": "past",
@@ -99,4 +106,4 @@ def remembered(directory: Path, pasts: Mapping[str, Past]) -> Iterator[tuple[str
             assert time.monotonic() < deadline, "the past was not scraped"
             time.sleep(0.1)
         text[0] = "# nothing more\n"
-        yield address, origin
+        yield address

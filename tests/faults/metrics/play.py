@@ -10,17 +10,9 @@ from typing import Any
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec, PerformanceSLOStatus
 from perfslo.core.memory import Memory
-from perfslo.core.model import (
-    Change,
-    ChangeResult,
-    LatencyReading,
-    Plan,
-    Replicas,
-    Signal,
-    Target,
-    TargetRef,
-)
+from perfslo.core.model import Change, ChangeResult, LatencyReading, Plan, Replicas, Signal, Target
 from perfslo.core.status import report
+from perfslo.core.steps import Scale, TargetRef
 from perfslo.core.turn import Conflict, Turn
 from perfslo.cycle import Cycle
 from perfslo.edges.prometheus.source import Sources
@@ -64,8 +56,8 @@ class Seen:
     @property
     def moved(self) -> int:
         """Replicas ordered more than there were; 0 when none."""
-        change = self.turn.change
-        return change.step.wanted - change.step.current if change else 0
+        step = self.turn.change.step if self.turn.change else None
+        return step.wanted - step.current if isinstance(step, Scale) else 0
 
     @property
     def sentence(self) -> str:
@@ -164,7 +156,8 @@ class _Kubernetes:
     async def act(self, slo: SLO, _: Target, plan: Plan, __: Conflict | None, now: float) -> Change | None:
         if not plan.steps:
             return None
-        step = plan.steps[0]
+        (step,) = plan.steps
+        assert isinstance(step, Scale)
         self._play.scale(slo.name, step.wanted)
         self._play.ordered.set()
         return Change(f"d{next(self._numbers)}", now, step, ChangeResult.APPLIED, "written")

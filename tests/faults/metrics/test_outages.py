@@ -20,7 +20,7 @@ from tests.faults.metrics.histories import BEGIN, DUE, EVERY_SECONDS, changed, r
 from tests.faults.metrics.play import Play, Seen, StageClock, held, promise
 from tests.faults.metrics.proxy import Exchange, Proxy, proxied
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("outages")]
+pytestmark = pytest.mark.cluster
 
 MANY = tuple(f"web-{letter}" for letter in "bcdfghjklm")
 DOWN = DUE - 60, DUE + 90

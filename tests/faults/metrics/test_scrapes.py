@@ -24,7 +24,7 @@ from tests.faults.metrics.histories import EDGES, METRIC
 from tests.faults.metrics.play import Play, Seen, StageClock, held, promise
 from tests.faults.metrics.table import Expected, named
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("faulty-scrapes")]
+pytestmark = pytest.mark.cluster
 
 CYCLE_SECONDS = 1.0
 CYCLES = 4
@@ -180,7 +180,7 @@ def test_a_fault_of_what_is_scraped_holds_what_was_due(
 
 async def test_series_that_no_query_can_group_harm_their_own_namespace_only(tmp_path: Path) -> None:
     def clashing() -> str:
-        return "".join(f'{METRIC}_count{{workload="{name}"}} 5\n' for name in ("one", "two"))
+        return "".join(f'{METRIC}_count{{perfslo_workload="{name}"}} 5\n' for name in ("one", "two"))
 
     with Exporter({"/well": Pod(), "/odd": clashing}) as exporter:
         targets = [

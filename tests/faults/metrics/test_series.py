@@ -35,7 +35,7 @@ from tests.faults.metrics.play import Play, Seen, StageClock, held, promise
 from tests.faults.metrics.proxy import proxied
 from tests.faults.metrics.table import Expected, named
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("faulty-series")]
+pytestmark = pytest.mark.cluster
 
 JUST_BEFORE = DUE - 20
 """So that every pod was scraped once with the fault."""

@@ -20,7 +20,7 @@ from tests.faults.metrics.play import Play, Seen, StageClock, held, promise
 from tests.faults.metrics.proxy import Exchange, Fault, Proxy, proxied
 from tests.faults.metrics.table import Expected, named
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("faulty-sources")]
+pytestmark = pytest.mark.cluster
 
 TIMEOUT_SECONDS = 2.0
 """Long enough for an answer on a busy machine; what does not answer is waited for so long in each cycle."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
@@ -224,7 +225,7 @@ class ScaleTargetRef(SpecModel):
     name: ObjectName
     """Name of the workload."""
 
-    @property
+    @cached_property
     def group(self) -> str:
         """API group; empty for the core group."""
         return self.api_version.rpartition("/")[0]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from perfslo.api.v1alpha1.common import Group, Kind, ObjectMeta, ObjectName, SpecModel, Timestamp
 
-ClaimedValue = Annotated[str, Field(max_length=1024)]
+ClaimedValue = Annotated[str, Field(max_length=2048)]
 Uid = Annotated[str, Field(min_length=1, max_length=64)]
 
 

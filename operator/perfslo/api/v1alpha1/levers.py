@@ -184,6 +184,8 @@ class OffloadLever(Lever):
 
     flag: Flag
     """ConfigMap key that moves the work."""
+    confirm: Name | None = None
+    """Administrator's named signal by which the pods themselves say that it is moved."""
     workers: Workers
     """Workers that take it."""
 
@@ -199,6 +201,17 @@ class RouteRef(SpecModel):
     """Name."""
     rule_name: Name | None = None
     """Name of the rule; needed when the route has more than one."""
+
+
+class PolicyRef(SpecModel):
+    """The object in the same namespace that says how a proxy chooses among the pods of a backend."""
+
+    group: Group = "gateway.envoyproxy.io"
+    """API group."""
+    kind: Kind = "BackendTrafficPolicy"
+    """Kind, such as BackendTrafficPolicy or DestinationRule; the administrator enables kinds."""
+    name: ObjectName
+    """Name."""
 
 
 class Backend(SpecModel):
@@ -260,6 +273,12 @@ class TrafficLever(Lever):
             field="backends",
         ),
         Rule(
+            cel="!has(self.policy) || has(self.policyRef)",
+            holds=lambda lever: lever.policy is None or lever.policy_ref is not None,
+            message="write a policyRef beside the policy: nothing else says which object holds it",
+            field="policy",
+        ),
+        Rule(
             cel=("self.backends.all(b, has(b.scaleTargetRef)) || !self.backends.exists(b, has(b.scaleTargetRef))"),
             holds=_same_scaling,
             message="write a scaleTargetRef for each backend or for none",
@@ -271,6 +290,10 @@ class TrafficLever(Lever):
     """Route whose weights may be changed."""
     backends: Annotated[tuple[Backend, ...], Field(strict=False, min_length=2, max_length=16), ListMap("name")]
     """The backends, at least two."""
+    policy: Mode | None = None
+    """Auto has the balancing policy set to least-request when the promise is broken; otherwise it is recommended."""
+    policy_ref: PolicyRef | None = None
+    """Object that holds the balancing policy."""
 
 
 def _any_set(levers: "Levers") -> bool:

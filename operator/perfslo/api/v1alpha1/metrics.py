@@ -8,7 +8,9 @@ from perfslo.api.rules import ListMap, Rule
 from perfslo.api.v1alpha1.common import Name, ObjectName, SpecModel
 from perfslo.api.v1alpha1.objectives import LabelName, Matchers
 
-SignalKind = Literal["CacheHitRatio", "DependencyLatency", "PoolUse", "PoolWait", "QueueAge", "QueueLength"]
+SignalKind = Literal[
+    "CacheHitRatio", "DependencyLatency", "PoolUse", "PoolWait", "QueueAge", "QueueLength", "SwitchedOn"
+]
 
 
 CUSTOM = "custom"

@@ -86,7 +86,7 @@ class ErrorRate(SpecModel):
     matchers: Matchers = ()
     """Further matchers for this objective, such as one route."""
 
-    @property
+    @cached_property
     def max_ratio(self) -> float:
         """Highest share of failed requests, in (0, 1)."""
         return float(self.max_percent / 100)
@@ -147,7 +147,7 @@ class Objective(SpecModel):
     throughput: Throughput | None = None
     """Requests served."""
 
-    @property
+    @cached_property
     def matchers(self) -> tuple[Matcher, ...]:
         """Those of this objective only; none for utilization, whose series know no routes."""
         return next((kind.matchers for kind in (self.latency, self.error_rate, self.throughput) if kind), ())

@@ -170,7 +170,7 @@ class PerformanceSLOSpec(SpecModel):
     on_delete: OnDelete = OnDelete()
     """What happens to the levers when the SLO is deleted."""
 
-    @property
+    @cached_property
     def window_seconds(self) -> int:
         """Error budget window in seconds."""
         return window_seconds(self.window)
@@ -211,6 +211,12 @@ class PerformanceSLOSpec(SpecModel):
             raise KeyError(name)
         lever = self._lever(name)
         return lever.mode if lever and lever.mode else self.mode
+
+    @property
+    def policy_mode(self) -> Mode:
+        """Mode of the balancing policy: to be set it must be asked for, whatever holds for the rest of its lever."""
+        traffic = self.levers.traffic if self.levers else None
+        return (traffic and traffic.policy) or "Recommend"
 
     def _lever(self, name: str) -> Lever | None:
         return getattr(self.levers, name) if self.levers else None

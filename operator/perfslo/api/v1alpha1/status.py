@@ -228,6 +228,8 @@ class BackendStatus(Model):
     """95th percentile of the response time of the last minutes."""
     ready_replicas: Count | None = None
     """Ready replicas behind it."""
+    message: LongText | None = None
+    """Why its weight moved last, or is about to, and what is not known of it."""
 
 
 class Decision(Model):
@@ -259,6 +261,10 @@ class Decision(Model):
     """What became of the write: Applied, Recommended, Lost (re-planned) or an error."""
     verdict: Word | None = None
     """What it brought: Improved, NoEffect, Worse or Inconclusive."""
+    judgement: LongText | None = None
+    """Why the verdict is what it is."""
+    alternatives: Annotated[tuple[Text, ...], Field(strict=False, max_length=8)] = ()
+    """What else was considered, with what it would bring or what forbids it; of the newest decision only."""
     why: LongText | None = None
     """The decision in one sentence."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import capacity, identify, objectives, proof, text
+from perfslo.core import capacity, identify, objectives, overload, proof, sizing, text
 from perfslo.core.forecast import Forecast, forecast
+from perfslo.core.frozen import dataclass
 from perfslo.core.memory import Memory
 from perfslo.core.model import Diagnosis, Observation
 
@@ -45,6 +46,12 @@ def startup_seconds(memory: Memory, observation: Observation) -> float:
     return DEFAULT_STARTUP_UNITS * observation.scale.unit_seconds
 
 
+def horizon_seconds(memory: Memory, observation: Observation) -> float:
+    """How far ahead pods are ordered: they must start, and the load was seen a scrape and a cycle ago."""
+    scale = observation.scale
+    return startup_seconds(memory, observation) + scale.scrape_seconds + scale.cycle_seconds
+
+
 def under_way(memory: Memory, observation: Observation) -> str | None:
     """What of the newest scale-out has not had its effect yet; None when all of it has."""
     pods, now, order = observation.replicas, observation.time, memory.order
@@ -64,22 +71,25 @@ def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     if memory.known_since is None or not memory.arrivals:
         return Proposal(None, identify.blindness(spec, observation) or "the load is not known yet")
     scale, desired = observation.scale, observation.replicas.desired
-    horizon = startup_seconds(memory, observation) + scale.scrape_seconds + scale.cycle_seconds
-    load = forecast(memory.arrivals, scale.short_window_seconds, horizon)
+    load = forecast(memory, scale, horizon_seconds(memory, observation))
     numbers = {"load": load.level, "demand": load.peak}
     if load.peak <= 0:
         return Proposal(0, "no requests", numbers)
-    outs = [*_by_capacity(spec, memory, observation, load), *_by_breach(spec, memory, observation, load, diagnosis)]
+    by_load = _by_capacity(spec, memory, observation, load)
+    numbers["steady"] = float(max((need.replicas for need in by_load), default=desired))
+    by_load += _by_flood(spec, memory, observation, load, diagnosis)
+    numbers["needed"] = float(max((need.replicas for need in by_load), default=0))
+    outs = [*by_load, *_by_breach(spec, memory, observation, load, diagnosis)]
     outs += _by_utilization(spec, observation)
     most = max(outs, key=lambda need: need.replicas, default=None)
     if most and most.replicas > desired:
         return Proposal(most.replicas, _explained(spec, diagnosis, most), {**numbers, "capacity": most.capacity})
     if "replicas:down" in diagnosis.forbidden:
         return Proposal(desired, _resting(spec, memory, observation, diagnosis, load, most), numbers)
-    fewest = proof.fewest(spec, memory, observation, load.peak)
+    fewest = proof.fewest(spec, memory, observation, load)
     keep = max([_Need(fewest, ""), *_by_utilization(spec, observation)], key=lambda need: need.replicas)
     if keep.replicas < desired:
-        why = proof.sufficient(spec, memory, observation, load.peak, keep.replicas) or f"load {text.rate(load.peak)}/s"
+        why = proof.sufficient(spec, memory, observation, load, keep.replicas) or f"load {text.rate(load.peak)}/s"
         return Proposal(keep.replicas, why, numbers)
     why = _resting(spec, memory, observation, diagnosis, load, most)
     if hidden := proof.unseen(observation):
@@ -116,9 +126,12 @@ def _by_capacity(spec: PerformanceSLOSpec, memory: Memory, observation: Observat
     for objective in spec.latency_objectives:
         if objective.latency is None:
             continue
+        known = capacity.select(memory.capacities, observation.replicas.version)
         curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-        if carried := capacity.likely(curve, objective.latency.allowed_bad_ratio):
-            needs.append(_need(load.peak, carried))
+        if by := sizing.likely(known, curve, objective.latency.allowed_bad_ratio):
+            pods = sizing.fewest(by, load, sizing.used_share(memory))
+            reason = f"load {text.rate(load.peak)}/s needs {pods} pods at {text.rate(load.peak / pods)}/s per pod"
+            needs.append(_Need(pods, reason, by.carried))
     return needs
 
 
@@ -126,6 +139,16 @@ def _need(load: float, carried: float) -> _Need:
     pods = load / carried
     reason = f"load {text.rate(load)}/s needs {pods:.1f} pods at {text.rate(carried)}/s per pod"
     return _Need(math.ceil(pods - 1e-9), reason, carried)
+
+
+def _by_flood(
+    spec: PerformanceSLOSpec, memory: Memory, observation: Observation, load: Forecast, diagnosis: Diagnosis
+) -> list[_Need]:
+    """What queues ask for besides the load."""
+    if "replicas:up" in diagnosis.forbidden:
+        return []
+    drained = overload.drained_per_second(spec, memory, observation)
+    return _by_capacity(spec, memory, observation, load.plus(drained)) if drained else []
 
 
 def _by_breach(

@@ -21,15 +21,15 @@ class StatusBudget:
 
     def __init__(self, per_second: float, burst: float) -> None:
         self._per_second = per_second
-        self._burst = max(1.0, burst)
-        self._tokens = self._burst
+        self.burst = max(1, int(burst))
+        self._tokens = float(self.burst)
         self._filled_at: float | None = None
 
     def grant(self, wishes: Iterable[Wish], now: float) -> tuple[str, ...]:
         """The keys that may be written now, most urgent first; they count as spent."""
         if self._filled_at is not None:
             grown = self._tokens + self._per_second * max(0.0, now - self._filled_at)
-            self._tokens = min(self._burst, grown)
+            self._tokens = min(self.burst, grown)
         self._filled_at = now
         urgent_first = sorted(wishes, key=lambda wish: (not wish.state_changed, wish.written_at, wish.key))
         granted = urgent_first[: int(self._tokens)]

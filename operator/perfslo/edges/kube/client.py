@@ -1,12 +1,12 @@
 """One connection to the API server, speaking plain JSON, and the only place that turns its refusals into our errors.
 
 Configuration, TLS and tokens are the kubernetes package's; the generated models are not used, for an object that is
-projected to five fields should not first become a tree of five hundred.
+projected to five fields should not first become a tree of five hundred. Answers come uncompressed: the server is near,
+and for thousands of objects it would spend longer on packing a list than on sending it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +18,7 @@ import aiohttp
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from pydantic_core import from_json
 
 from perfslo import __version__
 from perfslo.core.model import JSON
@@ -29,6 +30,7 @@ from perfslo.errors import (
     Expired,
     LostRace,
     NotFound,
+    Silent,
     WriteRefused,
 )
 
@@ -36,11 +38,17 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
+WHOLE = "application/json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Ways to show objects: most of what the larger ones hold is not in their metadata."""
+
 CONNECT_TIMEOUT_SECONDS = 5.0
 REQUEST_TIMEOUT_SECONDS = 15.0
 """Ours to retry or to give up: longer than any sane answer, and no longer than a cycle."""
 WATCH_SILENCE_SECONDS = 70.0
-"""The API server sends a bookmark about every minute: a stream that is silent for longer is dead."""
+"""The API server sends a bookmark about every minute, of kinds of which anything changed since it began: a stream that
+is silent for longer is dead, or of a kind at rest."""
 MESSAGE_LENGTH = 300
 """Messages reach conditions and Events."""
 
@@ -70,32 +78,37 @@ class Api:
         body: JSON | list[JSON] | None = None,
         content_type: str = "application/json",
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        accept: str = WHOLE,
     ) -> JSON:
-        """One request, one JSON answer.
+        """One request, one JSON answer, in the way that `accept` names.
 
         Raises:
             NotFound: 404. LostRace: 409, and 422 on a JSON Patch (its `test` failed). Denied: 401 and 403.
             Expired: 410. WriteRefused: other 4xx. ApiUnavailable: 429, 5xx, no connection, no answer in time.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
-        async with self._response(method, path, query, body, content_type, timeout) as response:
-            answer: JSON = await response.json(content_type=None)
+        async with self._response(method, path, query, body, content_type, timeout, accept) as response:
+            answer: JSON = from_json(await response.read())
         return answer
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[JSON]:
+    async def watch(self, path: str, query: Mapping[str, str], accept: str = WHOLE) -> AsyncIterator[JSON]:
         """The events of a watch (`{"type": ..., "object": ...}`, bookmarks included) until the server ends it.
 
         Raises:
-            Expired: the resourceVersion is too old, list again. Others as `request`; silence is ApiUnavailable.
+            Expired: the resourceVersion is too old, list again.
+            Silent: nothing came for WATCH_SILENCE_SECONDS. Others as `request`.
         """
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
         query = {**query, "watch": "1", "allowWatchBookmarks": "true"}
-        async with self._response("GET", path, query, None, "application/json", timeout) as response:
-            async for line in response.content:
-                event: JSON = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise _error(event["object"].get("code", 500), f"watch {path}", event["object"])
-                yield event
+        async with self._response("GET", path, query, None, "application/json", timeout, accept) as response:
+            try:
+                async for line in response.content:
+                    event: JSON = from_json(line)
+                    if event["type"] == "ERROR":
+                        raise _error(event["object"].get("code", 500), f"watch {path}", event["object"])
+                    yield event
+            except TimeoutError as error:
+                raise Silent(f"watch {path}: told nothing for {WATCH_SILENCE_SECONDS:g} s") from error
 
     @asynccontextmanager
     async def _response(
@@ -106,12 +119,13 @@ class Api:
         body: JSON | list[JSON] | None,
         content_type: str,
         timeout: aiohttp.ClientTimeout,
+        accept: str,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         url = self.configuration.host + path + ("?" + urlencode(query) if query else "")
         what = f"{method} {path}"
         try:
             answer = await self._rest.request(  # type: ignore[no-untyped-call]
-                method, url, await self._headers(content_type), body, None, timeout
+                method, url, await self._headers(content_type, accept), body, None, timeout
             )
             async with answer.response as response:
                 if response.status >= 400:
@@ -125,8 +139,13 @@ class Api:
         except ValueError as error:
             raise ApiUnavailable(f"{what}: the answer is not JSON") from error
 
-    async def _headers(self, content_type: str) -> dict[str, str]:
-        headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": f"perfslo/{__version__}"}
+    async def _headers(self, content_type: str, accept: str) -> dict[str, str]:
+        headers = {
+            "Content-Type": content_type,
+            "Accept": accept,
+            "Accept-Encoding": "identity",
+            "User-Agent": f"perfslo/{__version__}",
+        }
         auth = (await self.configuration.auth_settings()).get("BearerToken")  # re-reads a rotated token
         if auth and auth["value"]:
             headers["Authorization"] = auth["value"]
@@ -162,7 +181,7 @@ def _kubeconfig(given: Path | None) -> str:
 async def _status(response: aiohttp.ClientResponse) -> Mapping[str, Any]:
     """The Status object of a refusal; empty when something other than the API server answered."""
     try:
-        status = json.loads(await response.read())
+        status = from_json(await response.read())
     except ValueError:
         return {}
     return status if isinstance(status, dict) and status.get("kind") == "Status" else {}

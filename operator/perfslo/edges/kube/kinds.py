@@ -83,6 +83,7 @@ class CustomKind:
             projections.custom_resource,
             namespaces=namespaces,
             changed=self._scales.changed,
+            metadata_only=True,
         )
 
     async def run(self) -> None:

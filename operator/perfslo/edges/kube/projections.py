@@ -14,7 +14,8 @@ from typing import Any
 
 from kubernetes.utils.quantity import parse_quantity
 
-from perfslo.core.model import JSON, TargetRef
+from perfslo.core.model import JSON
+from perfslo.core.steps import TargetRef
 
 REVISION = "deployment.kubernetes.io/revision"
 SAME_MOMENT_SECONDS = 2.0

@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from perfslo.core.model import JSON
-from perfslo.edges.kube.client import Api
-from perfslo.errors import ApiError, ApiUnavailable, Expired, NotFound
+from perfslo.edges.kube.client import METADATA, METADATA_LIST, WHOLE, Api
+from perfslo.errors import ApiError, ApiUnavailable, Expired, NotFound, Silent
 
 PAGE_SIZE = 500
 """client-go's page: some MiB at a time, whatever the cluster's size."""
@@ -42,7 +42,9 @@ class Reflector(Generic[T]):
     `changed(key, old, new)` is called for each difference, whichever way it was learnt (event or list), in the
     loop's own thread; `old` is None for a new object and `new` for one that is gone or that `project` left out.
     `project` returns a frozen value; objects of which it keeps the same are no change. One that it cannot read is left
-    out and reported: whoever may write one odd object must not stop the operator for everybody.
+    out and reported: whoever may write one odd object must not stop the operator for everybody. With `metadata_only`
+    it gets the metadata alone, and nothing else is sent. With `selector` only objects with such labels are sent, and
+    one that loses them is gone.
     """
 
     def __init__(
@@ -54,12 +56,16 @@ class Reflector(Generic[T]):
         *,
         namespaces: tuple[str, ...] = (),
         changed: Callable[[Key, T | None, T | None], None] | None = None,
+        metadata_only: bool = False,
+        selector: str = "",
     ) -> None:
         self.resource = resource
         self._api = api
         self._root = f"/apis/{group_version}" if "/" in group_version else f"/api/{group_version}"
         self._project = project
         self._changed = changed
+        self._accept, self._accept_list = (METADATA, METADATA_LIST) if metadata_only else (WHOLE, WHOLE)
+        self._chosen = {"labelSelector": selector} if selector else {}
         self._scopes = namespaces or ("",)
         self._items: dict[Key, T] = {}
         self._listed: set[str] = set()
@@ -104,6 +110,8 @@ class Reflector(Generic[T]):
             except NotFound:
                 self._not_served(namespace)
                 pause = NOT_SERVED_RETRY_SECONDS
+            except Silent:
+                pass  # if it goes on, a list tells a kind at rest from a dead connection
             except ApiError as error:
                 self._failed(error)
                 pause = error.retry_after_seconds if isinstance(error, ApiUnavailable) else 0.0
@@ -115,11 +123,11 @@ class Reflector(Generic[T]):
     async def _list(self, namespace: str) -> str:
         """Bring the mirror to the state of one consistent list; returns its resourceVersion."""
         seen: set[Key] = set()
-        query = {"limit": str(PAGE_SIZE)}
+        query = {"limit": str(PAGE_SIZE), **self._chosen}
         while True:
-            page = await self._api.request("GET", self._path(namespace), query=query)
+            page = await self._api.request("GET", self._path(namespace), query=query, accept=self._accept_list)
             self._heard(namespace)
-            for count, item in enumerate(page["items"], start=1):
+            for count, item in enumerate(page["items"] or (), start=1):
                 seen.add(self._put(item))
                 if count % BREATH == 0:
                     await asyncio.sleep(0)
@@ -137,8 +145,9 @@ class Reflector(Generic[T]):
         query = {
             "resourceVersion": self._versions[namespace],
             "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),
+            **self._chosen,
         }
-        async for event in self._api.watch(self._path(namespace), query):
+        async for event in self._api.watch(self._path(namespace), query, self._accept):
             self._heard(namespace)
             if event["type"] == "DELETED":
                 self._set(_key(event["object"]), None)

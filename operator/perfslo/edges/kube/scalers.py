@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perfslo.core.model import OtherWriter, TargetRef
+from perfslo.core.model import OtherWriter
+from perfslo.core.steps import TargetRef
 from perfslo.edges.kube.multimap import MultiMap
 from perfslo.edges.kube.projections import Scaler
 from perfslo.edges.kube.reflector import Key

@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal, NotRequired
 from urllib.parse import urlencode
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from pydantic import BaseModel, ValidationError
+from typing_extensions import TypedDict
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
@@ -40,11 +42,13 @@ class _Native(BaseModel):
     """Of those that are not empty: which ends belong to it, its edges, and its own requests."""
 
 
-class _Sample(BaseModel):
+class _Sample(TypedDict):
+    """A dictionary, for there are hundreds of thousands of them."""
+
     metric: dict[str, str]
-    value: tuple[float, float] | None = None
+    value: NotRequired[tuple[float, float]]
     """Unix seconds, and the number, which Prometheus writes as text: "NaN" and "+Inf" are among them."""
-    histogram: tuple[float, _Native] | None = None
+    histogram: NotRequired[tuple[float, _Native]]
     """In place of a number, a native histogram."""
 
 
@@ -58,6 +62,27 @@ class _Envelope(BaseModel):
 
     status: Literal["success"]
     data: _Vector
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
+    isPartial: bool = False
+
+
+class _Points(BaseModel):
+    metric: dict[str, str]
+    values: tuple[tuple[float, float], ...] = ()
+    """Unix seconds, and the number then. Of native histograms there are none."""
+
+
+class _Matrix(BaseModel):
+    resultType: Literal["matrix"]
+    result: list[_Points]
+
+
+class _RangeEnvelope(BaseModel):
+    """The same of a query over a range."""
+
+    status: Literal["success"]
+    data: _Matrix
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
     isPartial: bool = False
@@ -78,6 +103,19 @@ class Answered:
     """Of the answer, decompressed."""
     evaluated_at: float | None = None
     """Unix seconds by the source's own clock; None without a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One row over a range."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+    """Unix seconds, and the number then; nothing where there was none."""
+
+
+_COMPLETE = {"partial_response": "false", "deny_partial_response": "1"}
+"""Thanos, Mimir and VictoriaMetrics then fail instead of leaving parts out; Prometheus ignores it."""
 
 
 class Client:
@@ -102,20 +140,19 @@ class Client:
             SourceRejected: the source said no to us; QueryRejected: to this query.
             SourceUnwell: 5xx, wrong content, truncated, too large, or an answer it says is incomplete.
         """
-        try:
-            # Thanos, Mimir and VictoriaMetrics then fail instead of leaving parts out; Prometheus ignores it.
-            checked: Any = self._connect.custom_query(text, {"partial_response": "false", "deny_partial_response": "1"})
-        except SourceError:
-            raise
-        except (requests.Timeout, ReadTimeoutError, TimeoutError):
-            raise SourceUnreachable("no answer in time") from None
-        except (requests.ConnectionError, ssl.SSLError) as error:
-            raise SourceUnreachable(_connection_problem(error)) from None
-        except (requests.RequestException, HTTPError) as error:
-            raise SourceUnwell(f"the answer could not be read ({type(error).__name__})") from None
-        except OSError as error:
-            raise SourceUnreachable(f"the connection failed ({type(error).__name__})") from None
-        return _answered(*checked)
+        return _answered(*_asked(lambda: self._connect.custom_query(text, dict(_COMPLETE))))
+
+    def query_range(self, text: str, start: float, end: float, step_seconds: float) -> tuple[Curve, ...]:
+        """The rows of the same query at `start` (Unix seconds, whole), each step after it, and up to `end`.
+
+        Numbers only: what a row has in native histograms is left out. Raises the same.
+        """
+        since, until = (datetime.fromtimestamp(time, UTC) for time in (start, end))
+        envelope, _ = _asked(
+            lambda: self._connect.custom_query_range(text, since, until, f"{step_seconds:g}", dict(_COMPLETE))
+        )
+        _refuse_incomplete(envelope)
+        return tuple(Curve(points.metric, points.values) for points in envelope.data.result)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -143,12 +180,12 @@ class _Session(requests.Session):
             body = self._body(response, deadline)
         if response.status_code != 200:
             raise _refused(response.status_code, body)
-        return _Checked(body)
+        return _Checked(body, _RangeEnvelope if str(url).endswith("/query_range") else _Envelope)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """None, for any answer: even a redirect that is not followed would be prepared, and its body read whole."""
 
-    def _body(self, response: requests.Response, deadline: float) -> bytes:
+    def _body(self, response: requests.Response, deadline: float) -> bytearray:
         body = bytearray()
         while part := response.raw.read1(_READ_BYTES, decode_content=True):
             body += part
@@ -156,7 +193,7 @@ class _Session(requests.Session):
                 raise SourceUnwell(f"the answer is larger than {self._max_bytes} bytes")
             if time.monotonic() > deadline:
                 raise SourceUnreachable("the answer did not end in time")
-        return bytes(body)
+        return body
 
 
 class _Checked:
@@ -164,42 +201,63 @@ class _Checked:
 
     status_code = 200
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, body: bytearray, model: type[_Envelope | _RangeEnvelope]) -> None:
+        self._body, self._model = body, model
 
     def json(self) -> Any:
         try:
-            envelope = _Envelope.model_validate_json(self._body)
+            envelope = self._model.model_validate_json(self._body)
         except ValidationError:
-            raise SourceUnwell("the answer is not Prometheus' JSON for an instant vector") from None
+            kind = "an instant vector" if self._model is _Envelope else "a range"
+            raise SourceUnwell(f"the answer is not Prometheus' JSON for {kind}") from None
         return {"data": {"result": (envelope, len(self._body))}}
 
 
-def _answered(envelope: _Envelope, body_bytes: int) -> Answered:
+def _asked(ask: Callable[[], Any]) -> Any:
+    """What the library gets, with its errors told apart."""
+    try:
+        return ask()
+    except SourceError:
+        raise
+    except (requests.Timeout, ReadTimeoutError, TimeoutError):
+        raise SourceUnreachable("no answer in time") from None
+    except (requests.ConnectionError, ssl.SSLError) as error:
+        raise SourceUnreachable(_connection_problem(error)) from None
+    except (requests.RequestException, HTTPError) as error:
+        raise SourceUnwell(f"the answer could not be read ({type(error).__name__})") from None
+    except OSError as error:
+        raise SourceUnreachable(f"the connection failed ({type(error).__name__})") from None
+
+
+def _refuse_incomplete(envelope: _Envelope | _RangeEnvelope) -> None:
     if envelope.isPartial:
         raise SourceUnwell("the answer is partial")
     if any(not warning.startswith(_PROMQL_ANNOTATION) for warning in envelope.warnings):
         raise SourceUnwell("the answer came with warnings: data may be missing from it")
+
+
+def _answered(envelope: _Envelope, body_bytes: int) -> Answered:
+    _refuse_incomplete(envelope)
     rows = tuple(map(_row, envelope.data.result))
     return Answered(rows, (*envelope.warnings, *envelope.infos), body_bytes, _evaluated_at(envelope))
 
 
 def _evaluated_at(envelope: _Envelope) -> float | None:
     first = next(iter(envelope.data.result), None)
-    timed = first and (first.value or first.histogram)
+    timed = first and (first.get("value") or first.get("histogram"))
     return timed[0] if timed else None
 
 
 def _row(sample: _Sample) -> Row:
-    if sample.value is not None:
-        return Row(sample.metric, sample.value[1])
-    if sample.histogram is None:
+    if "value" in sample:
+        return Row(sample["metric"], sample["value"][1])
+    if "histogram" not in sample:
         raise SourceUnwell("the answer has an element without a value")
-    native = sample.histogram[1]
-    return Row(sample.metric, native.count, tuple((low, high, count) for _, low, high, count in native.buckets))
+    native = sample["histogram"][1]
+    return Row(sample["metric"], native.count, tuple((low, high, count) for _, low, high, count in native.buckets))
 
 
-def _refused(status: int, body: bytes) -> SourceError:
+def _refused(status: int, body: bytearray) -> SourceError:
     if 300 <= status < 400:
         return SourceRejected(f"it answered with a redirect ({status}), which is never followed: set its final address")
     if status >= 500 or status in _BUSY:

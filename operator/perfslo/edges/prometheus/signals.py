@@ -11,7 +11,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from perfslo.api.v1alpha1 import Signal as Named
 from perfslo.core import signals
+from perfslo.core.levers import knobs
 from perfslo.core.measure import Row, Wanted
 from perfslo.core.model import Missing, Signal
 from perfslo.core.promql import Matcher
@@ -53,7 +55,7 @@ class NamedSignals:
         """By source: the signals that any of these SLOs may use, and does."""
         names: dict[str, set[str]] = {}
         for one in wanted:
-            for named in one.spec.metrics.signals:
+            for named in (*one.spec.metrics.signals, *knobs.signals(one.spec)):
                 if not signals.refused(named, one.namespace, self._definitions):
                     names.setdefault(self._definitions[named.ref].source, set()).add(named.ref)
         return {source: frozenset(its) for source, its in names.items()}
@@ -69,9 +71,16 @@ class NamedSignals:
 
     def of(self, wanted: Wanted, said: Said) -> Mapping[str, Signal]:
         """What an SLO's signals are, by its own names for them."""
+        return self._seen(wanted.spec.metrics.signals, wanted, said, "spec.metrics.signals")
+
+    def of_levers(self, wanted: Wanted, said: Said) -> Mapping[str, Signal]:
+        """What the signals are that an SLO's levers look at, by the administrator's names."""
+        return self._seen(knobs.signals(wanted.spec), wanted, said, "spec.levers")
+
+    def _seen(self, every: Iterable[Named], wanted: Wanted, said: Said, where: str) -> Mapping[str, Signal]:
         seen: dict[str, Signal] = {}
-        for named in wanted.spec.metrics.signals:
-            answer = signals.refused(named, wanted.namespace, self._definitions) or said[named.ref]
+        for named in every:
+            answer = signals.refused(named, wanted.namespace, self._definitions, where) or said[named.ref]
             seen[named.name] = answer if isinstance(answer, Missing) else answer.of(wanted)
         return seen
 

@@ -15,10 +15,10 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from perfslo.api.v1alpha1 import CUSTOM
 from perfslo.core import custom, hours, queries, scrape
+from perfslo.core.frozen import replace
 from perfslo.core.measure import Row, Series, Wanted, missing
 from perfslo.core.model import Missing
 from perfslo.core.preset import Preset
@@ -96,8 +96,9 @@ class Sources:
             series |= measured
             said |= its
         for one in wanted:
-            if one.spec.metrics.signals:
-                series[one.key] = replace(series[one.key], signals=self._signals.of(one, said))
+            if one.spec.metrics.signals or one.spec.levers:
+                own, levers = self._signals.of(one, said), self._signals.of_levers(one, said)
+                series[one.key] = replace(series[one.key], signals=own, lever_signals=levers)
         return series
 
     async def _visit(
@@ -134,16 +135,15 @@ class Sources:
         asking, found = await self._sample(state, await self._subjects(state, wanted))
         intervals = {key: _intervals(state.rhythms[key], samplings) for key, samplings in found.items()}
         second = await self._round(
-            state, [(one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking]
+            state, ((one, queries.value_asks(subject, *intervals[one.key])) for one, subject in asking)
         )
-
-        def checking() -> Sequence[tuple[Wanted, Asks]]:
-            return [
+        third = await self._round(
+            state,
+            (
                 (one, queries.checking_asks(one, subject, intervals[one.key][0], second[one.key]))
                 for one, subject in asking
-            ]
-
-        third = await self._round(state, await asyncio.to_thread(checking))
+            ),
+        )
 
         def together() -> dict[str, Series]:
             return {
@@ -165,7 +165,7 @@ class Sources:
         whole = {subject for one, subject in asking if state.asks_all or _is_new(state.samplings.get(one.key))}
 
         async def answered() -> Mapping[str, Answers]:
-            asks = [(one, queries.sampling_asks(subject, subject in whole)) for one, subject in asking]
+            asks = ((one, queries.sampling_asks(subject, subject in whole)) for one, subject in asking)
             return await self._round(state, asks)
 
         answers = await answered()
@@ -255,15 +255,28 @@ class Sources:
             return Missing("PresetNotDefined", _unknown("preset", wanted.preset, self._presets))
         return None
 
-    async def _round(self, state: State, asking: Sequence[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
-        namespaces: dict[Ask, list[str]] = {}
-        for wanted, asks in asking:
-            for ask in asks.values():
-                namespaces.setdefault(ask, []).append(wanted.namespace)
+    async def _round(self, state: State, asking: Iterable[tuple[Wanted, Asks]]) -> Mapping[str, Answers]:
+        """`asking` is gone through in a thread, as all is that is done for each SLO: others have the event loop."""
+
+        def grouped() -> tuple[Sequence[tuple[Asks, list[Wanted]]], Mapping[Ask, list[str]]]:
+            groups: dict[int, tuple[Asks, list[Wanted]]] = {}
+            for wanted, asks in asking:
+                groups.setdefault(id(asks), (asks, []))[1].append(wanted)  # equal subjects have the same one
+            namespaces: dict[Ask, list[str]] = {}
+            for asks, those in groups.values():
+                for ask in asks.values():
+                    namespaces.setdefault(ask, []).extend(wanted.namespace for wanted in those)
+            return [*groups.values()], namespaces
+
+        groups, namespaces = await asyncio.to_thread(grouped)
         tables = await self._ask_all(state, namespaces) if namespaces else {}
 
         def sorted_out() -> Mapping[str, Answers]:
-            return {wanted.key: {name: tables[ask].of(wanted) for name, ask in asks.items()} for wanted, asks in asking}
+            answers: dict[str, Answers] = {}
+            for asks, those in groups:
+                named = [(name, tables[ask]) for name, ask in asks.items()]
+                answers |= {wanted.key: {name: table.of(wanted) for name, table in named} for wanted in those}
+            return answers
 
         return await asyncio.to_thread(sorted_out)
 

@@ -1,0 +1,1 @@
+"""What deciding with perfslo brings: simulated against HPA, KEDA, Knative, llm-d and a clairvoyant."""

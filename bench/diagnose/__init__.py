@@ -1,0 +1,1 @@
+"""How often the operator finds what is the matter."""

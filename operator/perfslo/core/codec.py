@@ -1,0 +1,153 @@
+"""What a memory keeps in the status: its slow facts, as text of bounded length."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from perfslo.core.frozen import dataclass, replace
+from perfslo.core.memory import MAX_HISTORY, Capacity, Decision, Ledger, Memory, Usual
+from perfslo.core.trials import NO_TRIALS, Trials
+
+VERSION = 1
+"""Of the encoded form. A decoder refuses any other: old facts relearnt beat old facts misread."""
+MAX_ENCODED_BYTES = 8192
+"""The status field's limit; it keeps ten thousand SLOs below 80 MB of etcd."""
+MAX_DECODED_BYTES = 1 << 20
+"""Far above what `encode` writes; a damaged or hostile status must not unpack into the operator's memory."""
+MAX_SENTENCE = 300
+"""Characters of a decision's sentence that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SavedBackend:
+    capacities: tuple[Capacity, ...] = ()
+    startup_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    version: int
+    capacities: tuple[Capacity, ...]
+    startup_seconds: float | None
+    last_decision: Decision | None
+    history: tuple[Decision, ...]
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict)
+    """Absent in what earlier versions wrote: the source is asked again."""
+    backends: Mapping[str, _SavedBackend] = field(default_factory=dict)
+    trials: Trials = NO_TRIALS
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+
+
+_SAVED: TypeAdapter[_Saved] = TypeAdapter(_Saved)
+
+
+def encode(memory: Memory) -> str:
+    """The slow facts as text of at most MAX_ENCODED_BYTES; what does not fit is dropped, oldest first."""
+    saved = _Saved(
+        VERSION,
+        memory.capacities,
+        memory.startup_seconds,
+        _trim(memory.last_decision) if memory.last_decision else None,
+        tuple(_trim(decision) for decision in memory.history),
+        memory.ledgers,
+        {name: _SavedBackend(own.capacities, own.startup_seconds) for name, own in memory.backends.items()},
+        memory.trials,
+        memory.usual,
+    )
+    while len(text := _pack(saved)) > MAX_ENCODED_BYTES:
+        saved = _shed(saved)
+    return text
+
+
+def decode(text: str | None) -> Memory:
+    """The memory that `encode` wrote. Damaged, foreign or of another version: a fresh one, never an exception."""
+    if not text:
+        return Memory()
+    try:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(base64.b64decode(text, validate=True), MAX_DECODED_BYTES)
+        if not unpacker.eof:
+            return Memory()
+        saved = _SAVED.validate_json(raw)
+    except (binascii.Error, zlib.error, ValidationError, ValueError, RecursionError):
+        return Memory()
+    if saved.version != VERSION:
+        return Memory()
+    return Memory(
+        capacities=saved.capacities,
+        startup_seconds=saved.startup_seconds,
+        last_decision=saved.last_decision,
+        history=saved.history[:MAX_HISTORY],
+        ledgers=saved.ledgers,
+        backends={
+            name: Memory(capacities=own.capacities, startup_seconds=own.startup_seconds)
+            for name, own in saved.backends.items()
+        },
+        trials=saved.trials,
+        usual=saved.usual,
+    )
+
+
+def _pack(saved: _Saved) -> str:
+    raw = _SAVED.dump_json(_rounded(saved), exclude_defaults=True)
+    return base64.b64encode(zlib.compress(raw, 9)).decode()
+
+
+def _rounded(saved: _Saved) -> _Saved:
+    """Four significant digits: more than any of these numbers is worth."""
+    return _SAVED.validate_python(_round(_SAVED.dump_python(saved)))
+
+
+def _round(value: Any) -> Any:
+    match value:
+        case bool() | int():
+            return value
+        case float():
+            # Unix times keep their seconds.
+            return round(value) if abs(value) >= 1e4 else float(f"{value:.4g}")
+        case dict():
+            return {key: _round(item) for key, item in value.items()}
+        case list() | tuple():
+            return tuple(_round(item) for item in value)
+    return value
+
+
+def _trim(decision: Decision) -> Decision:
+    return replace(decision, why=decision.why[:MAX_SENTENCE])
+
+
+def _shed(saved: _Saved) -> _Saved:
+    if len(saved.history) > 1:
+        return replace(saved, history=saved.history[:-1])
+    if any(len(ledger.slices) > 1 for ledger in saved.ledgers.values()):
+        return replace(saved, ledgers={promise: _newer_half(ledger) for promise, ledger in saved.ledgers.items()})
+    if len(saved.capacities) > 1:
+        return replace(saved, capacities=saved.capacities[:-1])
+    if saved.backends:
+        return replace(saved, backends=_newest_versions(saved.backends))
+    if saved.trials.effects or saved.usual:
+        return replace(saved, trials=replace(saved.trials, effects=()), usual={})
+    # What is held is the last to go: without it, nothing would be put back.
+    return _Saved(VERSION, (), saved.startup_seconds, None, (), trials=saved.trials)
+
+
+def _newest_versions(backends: Mapping[str, _SavedBackend]) -> Mapping[str, _SavedBackend]:
+    """The newest version of each; when that is all there is, nothing of the last of them."""
+    if any(len(own.capacities) > 1 for own in backends.values()):
+        return {name: replace(own, capacities=own.capacities[:1]) for name, own in backends.items()}
+    return dict(list(backends.items())[:-1])
+
+
+def _newer_half(ledger: Ledger) -> Ledger:
+    """What is dropped counts as never asked about."""
+    slices = ledger.slices[(len(ledger.slices) + 1) // 2 :]
+    begin = slices[0].hour if slices else math.inf
+    return Ledger(slices, tuple((max(first, slices[0].hour), last) for first, last in ledger.asked if last >= begin))

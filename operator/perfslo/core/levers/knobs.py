@@ -1,0 +1,157 @@
+"""What an SLO's levers set, and the signals that they look at: what the edges have to read for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from perfslo.api.v1alpha1 import (
+    CacheTier,
+    CdnLever,
+    Flag,
+    Mode,
+    PerformanceSLOSpec,
+    ScaleTargetRef,
+    Signal,
+    SignalKind,
+    WorkloadSwitch,
+)
+from perfslo.core.frozen import dataclass
+from perfslo.core.model import Knob, Missing, Standing, Target, TargetProblem
+from perfslo.core.steps import Balance, Scale, Step, Switch, TargetRef
+
+CDN: Knob = ("cdn", "")
+OFFLOAD: Knob = ("offload", "")
+WORKERS: Knob = ("offload", "workers")
+POOL: Knob = ("database", "pool")
+POLICY: Knob = ("traffic", "policy")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a ConfigMap in the SLO's namespace."""
+
+    config_map: str
+    key: str
+
+
+def tier(name: str) -> Knob:
+    """A cache tier's knob."""
+    return "cache", name
+
+
+def keys(spec: PerformanceSLOSpec) -> Mapping[Knob, Key]:
+    """The ConfigMap key of each knob that has one."""
+    levers, found = spec.levers, dict[Knob, Key]()
+    if levers is None:
+        return found
+    if levers.cache:
+        found |= {tier(one.name): Key(one.flag.config_map, one.flag.key) for one in levers.cache.tiers if one.flag}
+    if levers.cdn:
+        found[CDN] = Key(levers.cdn.flag.config_map, levers.cdn.flag.key)
+    if levers.offload:
+        found[OFFLOAD] = Key(levers.offload.flag.config_map, levers.offload.flag.key)
+    if levers.database and (pool := levers.database.pool):
+        found[POOL] = Key(pool.config_map, pool.key)
+    return found
+
+
+def workloads(spec: PerformanceSLOSpec) -> Mapping[Knob, ScaleTargetRef]:
+    """The workload of each knob that is one."""
+    levers, found = spec.levers, dict[Knob, ScaleTargetRef]()
+    if levers is None:
+        return found
+    if levers.cache:
+        found |= {tier(one.name): one.workload.scale_target_ref for one in levers.cache.tiers if one.workload}
+    if levers.offload:
+        found[WORKERS] = levers.offload.workers.scale_target_ref
+    return found
+
+
+def policy(spec: PerformanceSLOSpec) -> TargetRef | None:
+    """The object with the balancing policy; None when the SLO names none."""
+    ref = spec.levers.traffic.policy_ref if spec.levers and spec.levers.traffic else None
+    return TargetRef(ref.group, ref.kind, ref.name) if ref else None
+
+
+def named(spec: PerformanceSLOSpec, knob: Knob) -> bool:
+    """Whether the SLO names it; one that it named before may be on trial still."""
+    return knob in keys(spec) or knob in workloads(spec) or (knob == POLICY and policy(spec) is not None)
+
+
+def mode(spec: PerformanceSLOSpec, step: Step) -> Mode:
+    """Whether a step is carried out or only recommended."""
+    return spec.policy_mode if isinstance(step, Balance) else spec.lever_mode(step.lever)
+
+
+def signals(spec: PerformanceSLOSpec) -> tuple[Signal, ...]:
+    """Those that levers look at, each once, under the names that the administrator gave them."""
+    levers, named = spec.levers, dict[str | None, SignalKind]()
+    if levers is None:
+        return ()
+    for switch in switches(spec).values():
+        named |= {switch.hit_ratio: "CacheHitRatio", switch.confirm: "SwitchedOn"}
+    if levers.offload:
+        named |= {levers.offload.workers.queue_age: "QueueAge", levers.offload.confirm: "SwitchedOn"}
+    return tuple(Signal(name=name, kind=kind, ref=name) for name, kind in named.items() if name)
+
+
+def stands(standing: Standing, knob: Knob) -> str | Missing:
+    """How it is set: a key's value, or the replicas that a workload is ordered to have."""
+    workload = standing.workloads.get(knob)
+    if isinstance(workload, Target):
+        return str(workload.replicas.desired)
+    if isinstance(workload, TargetProblem):
+        return Missing(workload.reason, workload.message)
+    return standing.values.get(knob, Missing("NotMeasured", "it was not read yet"))
+
+
+def confirm(spec: PerformanceSLOSpec, knob: Knob) -> str | None:
+    """The signal by which pods say that it is on; None when there is none."""
+    if knob == OFFLOAD:
+        return spec.levers.offload.confirm if spec.levers and spec.levers.offload else None
+    switch = switches(spec).get(knob)
+    return switch.confirm if switch else None
+
+
+def on_value(spec: PerformanceSLOSpec, knob: Knob) -> str | None:
+    """What it is set to while on; None for what is not just on or off."""
+    return _ends(spec, knob)[1]
+
+
+def off_value(spec: PerformanceSLOSpec, knob: Knob) -> str | None:
+    """What it is set to while off; None for what is not just on or off."""
+    return _ends(spec, knob)[0]
+
+
+def _ends(spec: PerformanceSLOSpec, knob: Knob) -> tuple[str, str] | tuple[None, None]:
+    """What it is set to while off and while on."""
+    flag = spec.levers.offload.flag if spec.levers and spec.levers.offload and knob == OFFLOAD else None
+    match switches(spec).get(knob):
+        case CacheTier(flag=None, workload=WorkloadSwitch(on_replicas=count)):
+            return "0", str(count)
+        case CacheTier(flag=Flag() as its) | CdnLever(flag=its):
+            flag = its
+    return (flag.off_value, flag.on_value) if flag else (None, None)
+
+
+def switches(spec: PerformanceSLOSpec) -> Mapping[Knob, CacheTier | CdnLever]:
+    """Cache tiers in their order, then the CDN."""
+    levers, found = spec.levers, dict[Knob, CacheTier | CdnLever]()
+    if levers and levers.cache:
+        found |= {tier(one.name): one for one in levers.cache.tiers}
+    if levers and levers.cdn:
+        found[CDN] = levers.cdn
+    return found
+
+
+def step(spec: PerformanceSLOSpec, standing: Standing, knob: Knob, wanted: str) -> Step | None:
+    """What sets it; None when it is not known how it is set, or it is set so already."""
+    now = stands(standing, knob)
+    if isinstance(now, Missing) or now == wanted:
+        return None
+    if ref := workloads(spec).get(knob):
+        return Scale(int(now), int(wanted), *knob, TargetRef(ref.group, ref.kind, ref.name))
+    if knob == POLICY and (held := policy(spec)):
+        return Balance(held, now, wanted)
+    key = keys(spec)[knob]
+    return Switch(*knob, key.config_map, key.key, now, wanted)

@@ -1,0 +1,137 @@
+"""Where the levers of SLOs stand, as the watches show it: keys, workloads, and connections that others may open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from perfslo.api.v1alpha1 import DatabaseLever, PerformanceSLOSpec
+from perfslo.core.levers import database, knobs
+from perfslo.core.levers.knobs import Key
+from perfslo.core.model import Connections, Knob, Missing, Signal, Standing, Target, TargetProblem
+from perfslo.core.steps import Scale, Step, Switch, TargetRef
+from perfslo.core.turn import Conflict
+from perfslo.edges.kube.consents import ConfigMap
+from perfslo.edges.kube.policies import Policy
+from perfslo.edges.kube.reference import Reference
+from perfslo.settings import Database
+
+
+class Eyes(Protocol):
+    """A World, as far as it is asked here."""
+
+    def target(self, namespace: str, reference: Reference, now: float) -> Target | TargetProblem: ...
+    def config_map(self, namespace: str, name: str) -> ConfigMap | TargetProblem: ...
+    def policy(self, namespace: str, ref: TargetRef) -> Policy | TargetProblem: ...
+
+
+class Subject(Protocol):
+    """An SLO and its target."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def spec(self) -> PerformanceSLOSpec: ...
+    @property
+    def target(self) -> Target | TargetProblem: ...
+
+
+class Survey:
+    """Of all SLOs at once, at `now` in Unix seconds: what one may draw from a database depends on the others.
+
+    Without `budgets` nobody minds connections: the lever is not enabled.
+    """
+
+    def __init__(
+        self, eyes: Eyes, budgets: Mapping[str, Database] | None, subjects: Iterable[Subject], now: float
+    ) -> None:
+        self._eyes = eyes
+        self._budgets = budgets
+        self._now = now
+        self._drawn = Counter[str]()
+        for subject in subjects:
+            if lever := _lever(subject.spec):
+                self._drawn[lever.budget] += self._draws(subject, lever)
+
+    def ordered(self, subject: Subject, step: Step) -> None:
+        """Reckon with what was just ordered: SLOs whose turn comes later in this cycle share what is left now.
+
+        What gives connections back does so only once the pods are gone.
+        """
+        if (lever := _lever(subject.spec)) is None:
+            return
+        before = self._draws(subject, lever)
+        match step:
+            case Scale(target=None, wanted=wanted):
+                after = database.drawn(lever, wanted, self._pool(subject))
+            case Switch(lever="database", wanted=size):
+                after = database.drawn(lever, self._pods(subject), size)
+            case _:
+                return
+        self._drawn[lever.budget] += max(0, after - before)
+
+    def standing(self, subject: Subject, signals: Mapping[str, Signal]) -> Standing:
+        """Of one SLO's levers; `signals` are those that they name."""
+        spec, namespace = subject.spec, subject.namespace
+        if spec.levers is None:
+            return Standing()
+        return Standing(
+            values={knob: self._value(namespace, key) for knob, key in knobs.keys(spec).items()}
+            | self._policy(namespace, spec),
+            workloads={
+                knob: self._eyes.target(namespace, ref, self._now) for knob, ref in knobs.workloads(spec).items()
+            },
+            signals=signals,
+            connections=self._connections(subject),
+        )
+
+    def _policy(self, namespace: str, spec: PerformanceSLOSpec) -> dict[Knob, str | Missing]:
+        if (ref := knobs.policy(spec)) is None:
+            return {}
+        found = self._eyes.policy(namespace, ref)
+        if isinstance(found, TargetProblem):
+            return {knobs.POLICY: Missing(found.reason, found.message)}
+        if conflict := Conflict.of(found.other_writers, f"writes {ref}"):
+            return {knobs.POLICY: Missing("PolicyNotOurs", conflict.message)}
+        return {knobs.POLICY: found.value}
+
+    def _value(self, namespace: str, key: Key) -> str | Missing:
+        found = self._eyes.config_map(namespace, key.config_map)
+        if isinstance(found, TargetProblem):
+            return Missing(found.reason, found.message)
+        where = f"ConfigMap {key.config_map} in namespace {namespace}"
+        if found.immutable:
+            return Missing("ConfigMapImmutable", f"{where} is immutable: replace it by one without immutable: true")
+        if key.key not in found.data:
+            return Missing("KeyMissing", f"{where} has no key {key.key}: add it with the value that holds now")
+        return found.data[key.key]
+
+    def _connections(self, subject: Subject) -> Connections | Missing:
+        if self._budgets is None or (lever := _lever(subject.spec)) is None:
+            return Missing("NotMeasured")
+        if (budget := self._budgets.get(lever.budget)) is None:
+            defined = ", ".join(sorted(self._budgets)) or "none"
+            return Missing(
+                "BudgetNotDefined",
+                f"no database {lever.budget!r} is defined (defined: {defined}): name one of these in "
+                "spec.levers.database.budget, or ask the administrator to add it to the chart's value databases",
+            )
+        others = self._drawn[lever.budget] - self._draws(subject, lever)
+        return Connections(budget.max_connections - budget.reserved, others)
+
+    def _draws(self, subject: Subject, lever: DatabaseLever) -> int:
+        """Connections that an SLO's pods may open; of pods that cannot be seen, as many as there may be."""
+        return database.drawn(lever, self._pods(subject), self._pool(subject))
+
+    def _pods(self, subject: Subject) -> int:
+        target = subject.target
+        return database.holding(target.replicas) if isinstance(target, Target) else subject.spec.max_replicas
+
+    def _pool(self, subject: Subject) -> str | Missing:
+        key = knobs.keys(subject.spec).get(knobs.POOL)
+        return self._value(subject.namespace, key) if key else Missing("NotMeasured")
+
+
+def _lever(spec: PerformanceSLOSpec) -> DatabaseLever | None:
+    return spec.levers.database if spec.levers else None

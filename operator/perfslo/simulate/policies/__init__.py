@@ -1,0 +1,1 @@
+"""What a simulation lets decide: perfslo itself, and the rivals by their published rules."""

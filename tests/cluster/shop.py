@@ -1,0 +1,161 @@
+"""The demonstration's service with all that stands behind it, on a stage: levers other than replicas are for that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from demo import render
+from tests.cluster.stage import SHORT, Load, Stage
+
+QUICK = {"wait_ms": 2, "cpu_ms": 0.5, "cv": 0.3, "query_ms": 40, "keys": 40}
+RATE = 25
+OFF = {"CACHE_TIER": "none", "OFFLOAD": "inline", "CDN": "off"}
+SIGNALS = {
+    "db": (
+        "DependencyLatency",
+        "histogram_quantile(0.9, sum by (namespace, le) "
+        '(rate(db_client_operation_duration_seconds_bucket{db_system_name="postgresql"}[WINDOW])))',
+    ),
+    "pool-wait": (
+        "PoolWait",
+        "histogram_quantile(0.9, sum by (namespace, le) (rate(db_client_connection_wait_time_seconds_bucket[WINDOW])))",
+    ),
+    "cache-hits": (
+        "CacheHitRatio",
+        'sum by (namespace) (rate(cache_requests_total{result="hit"}[WINDOW]))'
+        " / sum by (namespace) (rate(cache_requests_total[WINDOW]))",
+    ),
+    "cache-on": ("SwitchedOn", 'avg by (namespace) (feature_flag_on{flag="CACHE_TIER"})'),
+    "cdn-on": ("SwitchedOn", 'avg by (namespace) (feature_flag_on{flag="CDN"})'),
+    "offload-on": ("SwitchedOn", 'avg by (namespace) (feature_flag_on{flag="OFFLOAD"})'),
+    "work-age": ("QueueAge", "max by (namespace) (queue_oldest_age_seconds)"),
+}
+"""Kinds and queries, as an administrator would write them."""
+
+
+@dataclass
+class Shop:
+    """Under steady load."""
+
+    stage: Stage
+    threshold_ms: float = 150
+    behaviour: Mapping[str, float] = field(default_factory=lambda: QUICK)
+    pool_size: int = 4
+
+    def open(self, levers: Sequence[str], **values: Any) -> None:
+        """With an operator that may pull these levers and replicas; `values` are more of the chart's."""
+        stage = self.stage
+        stage.tempo = SHORT  # an experiment takes minutes, and half an hour of calm is waited for
+        stage.prometheus()
+        stage.apply(render.stores())
+        flags = OFF | {"POOL_SIZE": str(self.pool_size)}
+        stage.apply(
+            render.service("shop", replicas=2, workers=8, behaviour=self.behaviour, flags=flags, with_stores=True)
+        )
+        for name in ("redis", "database", "shop"):
+            stage.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
+        window = f"{5 * stage.tempo.scrape_seconds}s"
+        signals = {
+            name: {"kind": kind, "per": "Namespace", "query": query.replace("WINDOW", window)}
+            for name, (kind, query) in SIGNALS.items()
+        }
+        stage.operator({"levers": ["replicas", *levers], "prometheus": {"signals": signals}} | values)
+        self.load: Load = stage.load("shop", f"t_seconds,rps\n0,{RATE}\n3600,0\n", threshold_ms=self.threshold_ms)
+
+    def promise(self, levers: Mapping[str, Any], signals: Sequence[str] = ("db", "pool-wait"), **changes: Any) -> None:
+        spec = {
+            "minReplicas": 2,
+            "maxReplicas": 6,
+            "objectives": [{"name": "p95", "latency": {"percentile": 95, "threshold": f"{self.threshold_ms:g}ms"}}],
+            "metrics": {
+                "minRequests": 20,
+                "signals": [{"name": name, "kind": SIGNALS[name][0], "ref": name} for name in signals],
+            },
+            "levers": levers,
+        }
+        self.stage.slo("shop", spec | changes)
+
+    def gets_usual(self) -> None:
+        """Until it is known what is usual, as nothing is the matter."""
+        self.stage.eventually("it is healthy", lambda: self.state() == "Healthy", seconds=120)
+        untouched = self.flags()
+        self.stage.holds("nothing is touched", lambda: self.flags() == untouched, seconds=30)
+
+    def behave(self, **changes: float) -> None:
+        data = {"data": {"behaviour.json": json.dumps({**self.behaviour, **changes})}}
+        self.stage.kubectl("patch", "configmap/shop-behaviour", f"--patch={json.dumps(data)}")
+
+    @contextmanager
+    def quick_kubelet(self) -> Iterator[None]:
+        """It looks at mounted ConfigMaps within a minute; an annotation makes it look at once."""
+        closing = Event()
+
+        def poke() -> None:
+            number = 0
+            while not closing.wait(3):
+                number += 1
+                self.stage.kubectl(
+                    "annotate", "pods", "--selector=app in (shop, workers)", "--overwrite", f"poked={number}",
+                    check=False,
+                )  # fmt: skip
+
+        with ThreadPoolExecutor(1) as poker:
+            poker.submit(poke)
+            try:
+                yield
+            finally:
+                closing.set()
+
+    def state(self) -> str:
+        return str(self.stage.status("shop").get("summary", {}).get("state", ""))
+
+    def bottleneck(self) -> str:
+        return str(self.stage.status("shop").get("summary", {}).get("bottleneck", ""))
+
+    def flags(self) -> dict[str, str]:
+        data: dict[str, str] = self.stage.get("configmap", "shop-flags")["data"]
+        return data
+
+    def flag(self, key: str) -> str:
+        return self.flags()[key]
+
+    def switches(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        history: list[dict[str, Any]] = self.stage.status("shop").get("history", [])
+        return [decision for decision in history if decision["action"] == "Switch"]
+
+    def verdicts(self) -> list[str]:
+        """On switches, newest first; empty before there is one."""
+        return [str(switch.get("verdict", "")) for switch in self.switches()]
+
+    def keeps_its_promise(self) -> None:
+        """As the operator and the load generator say."""
+        self.stage.eventually("the promise is kept again", lambda: self.state() == "Healthy", seconds=90)
+        now = self.load.now()
+        self.load.wait_until(now + 15)
+        assert self.load.over_ratio(now, now + 15) < 0.05, "the load generator says otherwise"
+
+
+def cache_tier(**flag: str) -> dict[str, Any]:
+    flag = {"configMap": "shop-flags", "key": "CACHE_TIER", "onValue": "redis", "offValue": "none"} | flag
+    return {"name": "redis", "flag": flag, "hitRatio": "cache-hits", "confirm": "cache-on", "warmupSeconds": 10}
+
+
+def offload() -> dict[str, Any]:
+    return {
+        "flag": {"configMap": "shop-flags", "key": "OFFLOAD", "onValue": "queue", "offValue": "inline"},
+        "confirm": "offload-on",
+        "workers": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "workers"},
+            "minReplicas": 1,
+            "maxReplicas": 4,
+            "queueAge": "work-age",
+            "maxQueueAgeSeconds": 5,
+        },
+    }

@@ -1,0 +1,293 @@
+"""Backends with a workload each: every one is decided by itself, and one arbiter puts the steps in order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import backends
+from perfslo.core.decide import Decision, conclude, decide
+from perfslo.core.memory import Bin, Capacity, Curve, Memory, Sample
+from perfslo.core.model import (
+    Bottleneck,
+    Change,
+    ChangeResult,
+    Histogram,
+    LatencyReading,
+    Missing,
+    Observation,
+    Replicas,
+    Route,
+    Target,
+    TargetProblem,
+    Value,
+)
+from perfslo.core.steps import Scale, TargetRef, Weigh
+from perfslo.core.weights import Traffic, Trim
+from tests.core import turns
+from tests.core.split import ROUTE, spec
+from tests.core.turns import FAST, NOW
+
+PROMISE = "0.2s/0.05"
+NO_ROUTE = TargetProblem("RouteNotFound", "there is no such route: create it")
+SLOW = Histogram(turns.BOUNDS, (300.0, 400.0, 900.0, 1000.0, 1000.0))
+FINE = Trim(found=1 / 3, requests=400.0, bad=40.0, allowed=0.05)
+BAD = Trim(found=1 / 3, requests=400.0, bad=4000.0, allowed=0.05)
+
+
+def seen(
+    *,
+    ready: dict[str, int] | None = None,
+    latency: dict[str, LatencyReading] | None = None,
+    route: Route | TargetProblem | None = None,
+    load: dict[str, float] | None = None,
+    **changes: Any,
+) -> Observation:
+    """Three backends with two pods each and 20 requests a second; what is all of them together is made of them."""
+    counts = {"a": 2, "b": 2, "c": 2} | (ready or {})
+    parts = {
+        name: replace(
+            turns.observation((latency or {}).get(name, FAST), Replicas(max(1, count), count, version="v1")),
+            requests_counted=Value(1000.0),
+            completions_per_second=Value((load or {}).get(name, 20.0)),
+        )
+        for name, count in counts.items()
+    }
+    targets = {
+        name: Target(TargetRef("apps", "Deployment", name), name, part.replicas, frozenset({name}))
+        for name, part in parts.items()
+    }
+    worst = max((part.latency["p95"] for part in parts.values()), key=lambda reading: reading is not FAST)
+    whole = turns.observation(worst, backends.together(targets, ROUTE).replicas)
+    weights = {"a": 334, "b": 333, "c": 333}
+    return replace(
+        whole,
+        completions_per_second=Value(60.0),
+        backends=parts,
+        route=route or Route(ROUTE, "", "uid", weights, 1000),
+        **changes,
+    )
+
+
+def known(load: float = 20.0, carried: float = 15.0, **changes: Any) -> Memory:
+    """One that has known a backend's load for long, and what its pods carry."""
+    curve = Curve(bins=(Bin(load / 2, 5000.0, 50.0),), low=0.95 * carried, median=carried, steepness=7.0)
+    learnt = Capacity("v1", ceiling=2 * carried, ceiling_settled=True, curves={PROMISE: curve})
+    return turns.memory(
+        time=NOW - 15.0,
+        arrivals=tuple(Sample(NOW - 15.0 * ago, load) for ago in range(20, 0, -1)),
+        completions=load,
+        capacities=(learnt,),
+        **changes,
+    )
+
+
+def mind(trims: dict[str, Trim] | None = None, traffic: Traffic | None = None, **parts: Memory) -> Memory:
+    found = traffic or Traffic(weights={"a": 334, "b": 333, "c": 333}, trims={"a": FINE, "b": FINE, "c": FINE})
+    found = replace(found, trims={**found.trims, **(trims or {})})
+    own = {"a": known(), "b": known(), "c": known()} | parts
+    return replace(known(60.0), backends=own, traffic=found)
+
+
+def decided(
+    memory: Memory, observation: Observation, promise: PerformanceSLOSpec | None = None, **held: Any
+) -> Decision:
+    return decide(promise or spec("a", "b", "c"), memory, observation, **held)
+
+
+def change(decision: Decision, result: ChangeResult = ChangeResult.APPLIED) -> Change:
+    assert decision.plan
+    return Change("d1", NOW, decision.plan.steps[0], result, "")
+
+
+def test_all_is_well_and_nothing_moves() -> None:
+    plan = decided(mind(), seen()).plan
+    assert plan
+    assert plan.steps == ()
+    assert (plan.final_replicas, plan.why[:4]) == (6, "hold")
+
+
+def test_bounds_are_for_all_of_them_together() -> None:
+    promise = spec("a", "b", "c", backend={"minReplicas": 1, "maxReplicas": 8}, minReplicas=5, maxReplicas=10)
+    own = backends.own_specs(promise, seen(ready={"a": 6}))
+    assert {name: (each.min_replicas, each.max_replicas) for name, each in own.items()} == {
+        "a": (1, 6),
+        "b": (1, 2),
+        "c": (1, 2),
+    }
+    few = backends.own_specs(promise, seen(ready={"a": 1, "b": 1, "c": 1}))
+    assert few["a"].min_replicas == 3
+
+
+def test_the_cost_cap_is_for_all_of_them_together() -> None:
+    promise = spec("a", "b", "c", cost={"replicaHourly": "1", "maxHourly": "7"})
+    assert backends.own_specs(promise, seen())["b"].max_replicas == 3
+
+
+def test_the_floor_of_the_fallback_is_for_all_of_them_together() -> None:
+    promise = spec("a", "b", "c", fallback={"minReplicas": 8})
+    fallback = backends.own_specs(promise, seen())["b"].fallback
+    assert fallback
+    assert fallback.min_replicas == 4
+
+
+def test_each_backend_is_scaled_by_what_it_sees() -> None:
+    decision = decided(mind(b=known(60.0)), seen(route=NO_ROUTE, load={"b": 60.0}))
+    assert decision.plan
+    step = decision.plan.steps[0]
+    assert isinstance(step, Scale)
+    assert (step.subject, step.target, step.current) == ("b", TargetRef("apps", "Deployment", "b"), 2)
+    assert step.wanted >= 4
+    assert decision.plan.why.startswith("b: scale out 2 -> ")
+
+
+def test_what_was_done_is_remembered_where_it_was_done() -> None:
+    decision = decided(mind(b=known(60.0)), seen(route=NO_ROUTE, load={"b": 60.0}))
+    memory, _ = conclude(spec("a", "b", "c"), decision, change(decision))
+    assert memory.backends["b"].order
+    assert memory.backends["a"].order is None
+    assert memory.order is None
+    assert memory.last_decision
+    assert memory.history[0].id == "d1"
+
+
+def test_weights_come_before_the_pods_of_a_backend_that_is_alone_in_breaking_the_promise() -> None:
+    observation = seen(latency={"b": SLOW})
+    decision = decided(mind({"b": BAD}, a=known(20.0, 40.0), c=known(20.0, 40.0)), observation)
+    assert decision.plan
+    assert [type(step) for step in decision.plan.steps] == [Weigh]
+    step = decision.plan.steps[0]
+    assert isinstance(step, Weigh)
+    assert step.wanted["b"] < 150
+    assert sum(step.wanted.values()) == 1000
+    assert decision.plan.why.startswith("shift traffic: b: ")
+    assert "slow or failed of 5.0% allowed at 33% of the traffic: 33% -> " in decision.plan.why
+    assert decision.diagnosis.bottleneck is Bottleneck.BACKEND_SKEW
+    assert decision.diagnosis.why.startswith("b: ")
+
+
+def test_pods_come_first_where_nobody_could_take_the_traffic() -> None:
+    full = known(20.0, 11.0)
+    decision = decided(mind({"b": BAD}, a=full, b=full, c=full), seen(latency={"b": SLOW}))
+    assert decision.plan
+    assert any(isinstance(step, Scale) and step.wanted > step.current for step in decision.plan.steps)
+
+
+def test_a_backend_without_ready_endpoints_is_drained_first() -> None:
+    decision = decided(mind(a=known(20.0, 30.0), c=known(20.0, 30.0)), seen(ready={"b": 0}))
+    assert decision.plan
+    step = decision.plan.steps[0]
+    assert isinstance(step, Weigh)
+    assert step.wanted["b"] == 10
+
+
+def test_nothing_is_taken_away_before_weights_have_shown_their_effect() -> None:
+    idle = known(2.0, 15.0)
+    still = mind(a=idle, b=idle, c=idle)
+    observation = seen(load={"a": 2.0, "b": 2.0, "c": 2.0})
+    free = decided(still, observation).plan
+    assert free
+    assert any(isinstance(step, Scale) and step.wanted < step.current for step in free.steps)
+    moved = replace(still, traffic=replace(still.traffic, moved_at=NOW - 60.0))
+    plan = decided(moved, observation).plan
+    assert plan
+    assert plan.steps == ()
+    assert "Weights" in plan.limited_by
+
+
+def test_a_backend_that_is_to_get_more_keeps_its_pods() -> None:
+    idle = known(2.0, 15.0)
+    memory = mind(a=idle, b=idle, c=idle)
+    memory = replace(memory, traffic=replace(memory.traffic, aims={"a": 500, "b": 400, "c": 100}))
+    plan = decided(memory, seen(route=NO_ROUTE, load={"a": 2.0, "b": 2.0, "c": 2.0})).plan
+    assert plan
+    assert {step.subject for step in plan.steps} == {"a", "b", "c"}
+
+
+def test_what_cannot_be_carried_out_stands_behind_what_can() -> None:
+    observation = seen(route=NO_ROUTE, load={"a": 60.0, "b": 60.0})
+    plan = decided(mind(a=known(60.0), b=known(60.0)), observation, held=frozenset({"replicas/a"})).plan
+    assert plan
+    assert [step.subject for step in plan.steps] == ["b", "a"]
+
+
+def test_recommended_weights_hold_nothing_back() -> None:
+    promise = spec("a", "b", "c")
+    assert promise.levers
+    assert promise.levers.traffic
+    traffic = promise.levers.traffic.model_copy(update={"mode": "Recommend"})
+    promise = promise.model_copy(update={"levers": promise.levers.model_copy(update={"traffic": traffic})})
+    memory = mind({"b": BAD}, a=known(20.0, 40.0), b=known(60.0), c=known(20.0, 40.0))
+    plan = decided(memory, seen(latency={"b": SLOW}, load={"b": 60.0}), promise).plan
+    assert plan
+    assert isinstance(plan.steps[0], Scale)
+    assert plan.steps[0].wanted > 2
+    assert isinstance(plan.steps[-1], Weigh)
+
+
+def test_an_unknown_backend_moves_nothing() -> None:
+    observation = seen(latency={"b": Missing("SeriesMissing")})
+    dark = {**observation.backends, "b": replace(observation.backends["b"], completions_per_second=Missing("x"))}
+    decision = decided(mind({"b": BAD}), replace(observation, backends=dark))
+    assert decision.plan
+    assert decision.plan.steps == ()
+    assert decision.memory.traffic.trims["b"].requests == 0.0
+
+
+def test_while_suspended_nothing_is_planned() -> None:
+    decision = decided(mind({"b": BAD}), seen(), spec("a", "b", "c", suspend=True))
+    assert decision.plan is None
+    memory, verdict = conclude(spec("a", "b", "c", suspend=True), decision, None)
+    assert verdict is None
+    assert memory.backends.keys() == {"a", "b", "c"}
+
+
+def test_a_shift_that_was_made_is_remembered_and_one_that_was_refused_is_not() -> None:
+    decision = decided(mind({"b": BAD}, a=known(20.0, 40.0), c=known(20.0, 40.0)), seen(latency={"b": SLOW}))
+    made, _ = conclude(spec("a", "b", "c"), decision, change(decision))
+    assert made.traffic.moved_at == NOW
+    assert made.traffic.reasons["b"].endswith("%")
+    refused, _ = conclude(spec("a", "b", "c"), decision, change(decision, ChangeResult.REFUSED))
+    assert refused.traffic.moved_at is None
+
+
+def test_what_the_proxy_does_not_follow_is_not_moved_further() -> None:
+    served = {"a": 3000.0, "b": 3000.0, "c": 100.0}
+    state = Traffic(weights={"a": 334, "b": 333, "c": 333}, trims={"a": FINE, "b": BAD, "c": FINE}, served=served)
+    decision = decided(mind(traffic=state), seen(latency={"b": SLOW}))
+    assert decision.shift
+    assert decision.shift.why.startswith("a is to get 33% of the requests, and got 47% of the last")
+    assert not any(isinstance(step, Weigh) for step in decision.plan.steps) if decision.plan else False
+
+
+def test_all_together_are_the_sum_of_the_parts() -> None:
+    parts = {
+        "a": Replicas(4, 3, starting=1, cpu_request_cores=1.0, youngest_ready_age_seconds=50.0, startup_seconds=9.0),
+        "b": Replicas(2, 1, pending=1, cpu_request_cores=2.0, rolling_out=True),
+    }
+    targets = {name: Target(ROUTE, name, pods, frozenset({name})) for name, pods in parts.items()}
+    whole = backends.together(targets, ROUTE)
+    assert whole.pod_workloads == {"a", "b"}
+    assert whole.replicas == Replicas(
+        6,
+        4,
+        starting=1,
+        pending=1,
+        cpu_request_cores=1.25,
+        youngest_ready_age_seconds=50.0,
+        startup_seconds=9.0,
+        rolling_out=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_objectives_for_throughput_are_for_all_of_them_together(name: str) -> None:
+    objectives = [
+        {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
+        {"name": "much", "throughput": {"minPerSecond": "50"}},
+    ]
+    own = backends.own_specs(spec("a", "b", "c", objectives=objectives), seen())
+    assert [objective.name for objective in own[name].objectives] == ["p95"]
