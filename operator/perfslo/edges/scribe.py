@@ -24,8 +24,9 @@ from perfslo.errors import ApiError
 
 log = structlog.get_logger(__name__)
 
-MEMORY_REFRESH_SECONDS = 300.0
-"""What was learnt is worth a write of its own only now and then: a restart loses at most this much of it."""
+MEMORY_REFRESH_SECONDS = 3600.0
+"""What was learnt goes along with the news, and is worth a write of its own only now and then: a restart loses at most
+so much of it, from a time in which no number left its band. Thousands of SLOs at rest are not written for it."""
 
 REPORTS_A_WRITE = 4
 """Times what the budget lets through at once. Most turns say what the one before said, but for the noise of their
