@@ -5,6 +5,7 @@ import pkgutil
 import sys
 
 from perfslo import __version__, cli
+from perfslo.cli._name import called
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"perfslo {__version__}")
         return 0
     if command not in _commands():
-        print(f"perfslo: there is no command {command!r}\n\n{_help()}", file=sys.stderr)
+        print(f"{called()}: there is no command {command!r}\n\n{_help()}", file=sys.stderr)
         return 2
     return int(importlib.import_module(f"perfslo.cli.{command}").run(rest))
 
@@ -27,7 +28,7 @@ def _commands() -> list[str]:
 
 
 def _help() -> str:
-    lines = ["usage: perfslo COMMAND [--help] ...", ""]
+    lines = [f"usage: {called()} COMMAND [--help] ...", ""]
     for command in _commands():
         summary = (importlib.import_module(f"perfslo.cli.{command}").__doc__ or "").partition("\n")[0]
         lines.append(f"  {command:<10}{summary}")

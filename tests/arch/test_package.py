@@ -46,7 +46,9 @@ def test_the_wheel_holds_the_package_at_its_root_and_nothing_else(wheels: list[P
     assert any(name.startswith("perfslo/presets/") and name.endswith(".yaml") for name in names)
 
 
-def test_the_command_is_installed_with_it(wheels: list[Path]) -> None:
+def test_the_commands_are_installed_with_it(wheels: list[Path]) -> None:
     archive = zipfile.ZipFile(wheels[0])
     entry_points = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
-    assert "perfslo = perfslo.__main__:main" in archive.read(entry_points).decode()
+    assert {"perfslo = perfslo.__main__:main", "kubectl-perfslo = perfslo.__main__:main"} <= set(
+        archive.read(entry_points).decode().splitlines()
+    )

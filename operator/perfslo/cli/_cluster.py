@@ -12,6 +12,7 @@ from pathlib import Path
 from kubernetes.aio import config as kubernetes_config
 
 from perfslo.api.v1alpha1 import API_VERSION
+from perfslo.cli._name import called
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import MERGE_PATCH, Api, connect
 from perfslo.edges.kube.writes import slo_path
@@ -22,7 +23,7 @@ MANAGER = "perfslo-cli"
 
 def parser(command: str, summary: str | None) -> argparse.ArgumentParser:
     """A parser with kubectl's names for which cluster is meant."""
-    made = argparse.ArgumentParser(prog=f"perfslo {command}", description=summary)
+    made = argparse.ArgumentParser(prog=f"{called()} {command}", description=summary)
     made.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, the pod's own account, ~/.kube/config"
     )
@@ -51,7 +52,7 @@ def main(arguments: argparse.Namespace, work: Callable[[Api], Awaitable[int]]) -
     try:
         return asyncio.run(connected())
     except PerfsloError as error:
-        print(f"perfslo: {error}", file=sys.stderr)
+        print(f"{called()}: {error}", file=sys.stderr)
         return 1
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import PerformanceSLO
 from perfslo.cli import _extra, validate
+from perfslo.cli._name import called
 from perfslo.cli._yaml import documents
 from perfslo.errors import ConfigurationError
 from perfslo.settings import Source
@@ -51,7 +52,7 @@ def run(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="perfslo backtest",
+        prog=f"{called()} backtest",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

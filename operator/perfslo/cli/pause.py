@@ -1,6 +1,7 @@
 """Stop deciding for one SLO: it is measured on, its levers stay where they are."""
 
 from perfslo.cli import _cluster
+from perfslo.cli._name import called
 from perfslo.edges.kube.client import Api
 
 
@@ -12,7 +13,7 @@ def run(argv: list[str]) -> int:
         paused = await _cluster.set_suspend(arguments, api, True)
         namespace, _, name = paused.partition("/")
         print(f"{paused} is paused: measured on, its levers stay where they are.")
-        print(f"Go on with: perfslo resume {name} -n {namespace}")
+        print(f"Go on with: {called()} resume {name} -n {namespace}")
         return 0
 
     return _cluster.main(arguments, work)

@@ -14,6 +14,7 @@ from pathlib import Path
 from perfslo import settings as settings_file
 from perfslo.api.v1alpha1 import LeverClaim
 from perfslo.cli import _cluster
+from perfslo.cli._name import called
 from perfslo.edges import log
 from perfslo.edges.actuators.all import every_lever
 from perfslo.edges.actuators.levers import Levers
@@ -42,7 +43,7 @@ def run(argv: list[str]) -> int:
     try:
         settings = settings_file.load(arguments.settings) if arguments.settings else Settings()
     except PerfsloError as error:
-        print(f"perfslo release: {error}", file=sys.stderr)
+        print(f"{called()} release: {error}", file=sys.stderr)
         return 1
     log.configure("warning")
     if arguments.all:
@@ -68,7 +69,7 @@ async def _release_one(api: Api, arguments: argparse.Namespace, settings: Settin
         if not (await _cluster.get_slo(api, namespace, name))["spec"].get("suspend"):
             raise ConfigurationError(
                 f"{namespace}/{name} is active and would take its levers again. "
-                f"Pause it first: perfslo pause {name} -n {namespace}"
+                f"Pause it first: {called()} pause {name} -n {namespace}"
             )
     writer = Writer(api, lambda: None, timeout_seconds=TIMEOUT_SECONDS)
     claims = Claims(api, writer, (namespace,))

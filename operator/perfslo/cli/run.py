@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 from perfslo import settings as settings_file
+from perfslo.cli._name import called
 from perfslo.edges import log
 from perfslo.errors import PerfsloError
 from perfslo.settings import Settings
 
 
 def run(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="perfslo run", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"{called()} run", description=__doc__)
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings file; the chart mounts one")
     parser.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="default: $KUBECONFIG, the pod's account, ~/.kube/config"

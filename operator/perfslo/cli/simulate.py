@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfslo.cli import _extra
+from perfslo.cli._name import called
 from perfslo.cli._progress import Progress
 from perfslo.errors import ConfigurationError
 
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     from perfslo.simulate.model import Balancing
 
     parser = argparse.ArgumentParser(
-        prog="perfslo simulate",
+        prog=f"{called()} simulate",
         description=DESCRIPTION,
         epilog=f"{_policies()}\n\n{_scenarios()}\n\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

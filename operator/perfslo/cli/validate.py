@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from perfslo.api.v1alpha1 import API_VERSION, GROUP, LeverClaim, PerformanceSLO
 from perfslo.cli._fixes import Problem, problems
+from perfslo.cli._name import called
 from perfslo.cli._yaml import Document, ManifestError, documents
 from perfslo.core import custom
 
@@ -27,7 +28,7 @@ class Finding:
 
 def run(argv: list[str]) -> int:
     """0 when nothing is wrong, 1 when something is, 2 for a wrong command line."""
-    parser = argparse.ArgumentParser(prog="perfslo validate", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"{called()} validate", description=__doc__)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a manifest; - reads the standard input")
     failed = False
     for name in parser.parse_args(argv).files:

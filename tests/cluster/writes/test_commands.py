@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,20 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.cluster
 
 
-def perfslo(hand: Hand, *argv: str) -> subprocess.CompletedProcess[str]:
+def perfslo(
+    hand: Hand, *argv: str, program: Sequence[str] = (sys.executable, "-m", "perfslo")
+) -> subprocess.CompletedProcess[str]:
+    installed = Path(sys.executable).parent
     return subprocess.run(
-        [sys.executable, "-m", "perfslo", *argv, "--kubeconfig", str(hand.stage.cluster.kubeconfig)],
+        [*program, *argv, "--kubeconfig", str(hand.stage.cluster.kubeconfig)],
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "operator"),
+            "PATH": f"{installed}{os.pathsep}{os.environ['PATH']}",
+        },
     )
 
 
@@ -55,6 +63,14 @@ def test_an_slo_that_is_not_there(hand: Hand, here: list[str], command: str) -> 
 async def test_explaining(hand: Hand, here: list[str]) -> None:
     await apply_status(hand.writer, hand.slo("web"), {"summary": {"state": "Healthy", "p95": "41ms"}})
     assert f"web in {hand.stage.namespace}: Healthy" in perfslo(hand, "explain", "web", *here).stdout
+
+
+async def test_explaining_as_kubectls_plugin(hand: Hand, here: list[str]) -> None:
+    await apply_status(hand.writer, hand.slo("web"), {"summary": {"state": "Healthy", "p95": "41ms"}})
+    kubectl = str(hand.stage.cluster.binaries / "kubectl")
+    explained = perfslo(hand, "explain", "web", *here, program=(kubectl, "perfslo"))
+    assert (explained.returncode, explained.stderr) == (0, "")
+    assert f"web in {hand.stage.namespace}: Healthy" in explained.stdout
 
 
 async def test_releasing_one_slo(hand: Hand, web: Target, here: list[str]) -> None:
