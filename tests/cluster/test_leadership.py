@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from perfslo.core.timescale import TimeScale
+from perfslo.settings import Lease
 from tests.cluster.stage import LONG, TEMPO, Stage, unix
 
 pytestmark = pytest.mark.cluster
 
-TAKEOVER_SECONDS = 20
+TAKEOVER_SECONDS = Lease().duration_seconds + 5 * Lease().retry_period_seconds
+"""Until the lease runs out, and some requests that a busy machine answers late."""
 FREEZE_SECONDS = 60
 REPLICAS = 3
 """More than the load needs: so there is something that a hasty new leader could take away."""
@@ -102,7 +104,7 @@ def undisturbed(stage: Stage, second: Term) -> None:
     calm_until = second.acquired + CAUTION_SECONDS
     stage.eventually("the handover is over", lambda: time.time() > calm_until, seconds=2 * CAUTION_SECONDS)
     assert [w for w in stage.scale_writes() if unix(w["requestReceivedTimestamp"]) < calm_until] == []
-    assert stage.condition("checkout", "SLOMet")["status"] == "True"
+    stage.eventually("the promise is kept", lambda: stage.condition("checkout", "SLOMet")["status"] == "True")
     holder, checked = "", 0
     authors: list[str] = []
     for request in stage.operator_requests():

@@ -54,9 +54,11 @@ async def test_a_deployment_from_nothing_through_scaling_to_a_new_version(mirror
 
     await mirrors.kubectl("set", "env", "deployment/web", "VERSION=2")
     await mirrors.found(WEB, lambda t: t.replicas.rolling_out, "a rollout")
-    after = await mirrors.found(WEB, lambda t: not t.replicas.rolling_out, "the rollout's end")
+    # The Deployment and its pods are watched apart: either may be seen first.
+    after = await mirrors.found(
+        WEB, lambda t: not t.replicas.rolling_out and t.replicas.ready == 3, "the rollout's end, with three ready pods"
+    )
     assert after.replicas.version not in ("", first.replicas.version)
-    assert after.replicas.ready == 3
 
     await mirrors.kubectl("delete", "deployment/web")
     await eventually(lambda: mirrors.problem(WEB) == "TargetNotFound", "no deployment")

@@ -68,7 +68,7 @@ def test_each_refusal_says_what_to_do(stage: Stage, rocks: str, keda: None) -> N
 
     shown_at = stage.status("healthy")["summary"]["observedTime"]
     stage.eventually("the healthy one goes on", lambda: stage.status("healthy")["summary"]["observedTime"] > shown_at)
-    assert is_healthy(stage)
+    stage.eventually("and is healthy", lambda: is_healthy(stage))
     assert stage.scale_writes() == []
     print(stage.kubectl("get", "perfslo"))
 

@@ -19,7 +19,8 @@ from perfslo.edges.lease import Elector
 from perfslo.errors import NotLeading
 from perfslo.settings import Lease
 
-PAUSE_SECONDS = 0.2
+PAUSE_SECONDS = 1.0
+"""So that who reads a number has the time to stop it before the next, on a busy machine too."""
 
 
 @dataclass(frozen=True)
