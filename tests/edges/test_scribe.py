@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from perfslo.core.model import ChangeResult, Histogram, Missing, Outcome, Value, Verdict
 from perfslo.core.turn import Conflict, Turn
@@ -157,9 +158,13 @@ async def test_the_verdict_on_an_experiment_is_told_and_a_verdict_on_replicas_is
 )
 async def test_what_is_only_repeated_is_told_once(result: ChangeResult, event: tuple[str, str]) -> None:
     desk = Desk()
-    for number in range(3):
-        await desk.tell(turn(FAST, plan=plan(2, 4), change=change(2, 4, result, decision=f"d{number}")))
+    with capture_logs() as lines:
+        for number in range(3):
+            await desk.tell(turn(FAST, plan=plan(2, 4), change=change(2, 4, result, decision=f"d{number}")))
     assert desk.door.events == [event]
+    assert [(line["event"], line["decision_id"], line["result"]) for line in lines] == [
+        ("decision", "d0", result.value)
+    ]
     assert len(desk.door.statuses) == 1
     await desk.tell(turn(FAST, plan=plan(2, 5), change=change(2, 5, result, decision="other")))
     assert desk.door.events == [event, event]

@@ -6,8 +6,6 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-import structlog
-
 from perfslo.core.levers import knobs
 from perfslo.core.model import Change, ChangeResult, Plan, Route, Target, TargetProblem
 from perfslo.core.steps import Scale, TargetRef
@@ -15,8 +13,6 @@ from perfslo.core.turn import Conflict
 from perfslo.edges.actuators.levers import Levers, Order
 from perfslo.edges.claims import precedence
 from perfslo.edges.watch import SLO
-
-log = structlog.get_logger(__name__)
 
 Find = Callable[[str, TargetRef, float], Target | TargetProblem]
 """By namespace and reference, at a time in Unix seconds."""
@@ -55,31 +51,16 @@ class Hands:
             if isinstance(other, TargetProblem):
                 return order.change(ChangeResult.REFUSED, f"{other.reason}: {other.message}")
             order, conflict = replace(order, target=other), conflict or _other_writer(other)
-        return await self._carry_out(order, slo, plan, conflict)
+        return await self._carry_out(order, conflict)
 
-    async def _carry_out(self, order: Order, slo: SLO, plan: Plan, conflict: Conflict | None) -> Change:
+    async def _carry_out(self, order: Order, conflict: Conflict | None) -> Change:
         step = order.step
         if conflict and not order.recommend_only:
             return order.change(ChangeResult.REFUSED, f"WriteConflict: {conflict.message}")
         if step.lever not in self._enabled_levers:
             why = f"LeverDisabled: {step.lever} is not among the levers the administrator enabled"
             return order.change(ChangeResult.REFUSED, why)
-        change = await self._levers.apply(order)
-        found, wanted = step.values
-        log.info(
-            "decision",
-            namespace=slo.namespace,
-            name=slo.name,
-            decision_id=order.decision_id,
-            lever=step.lever,
-            subject=step.subject,
-            current=found,
-            wanted=wanted,
-            result=change.result.value,
-            why=plan.why,
-            numbers=dict(plan.numbers),
-        )
-        return change
+        return await self._levers.apply(order)
 
 
 def find_conflict(slo: SLO, target: Target, rivals: Iterable[SLO]) -> Conflict | None:

@@ -113,6 +113,7 @@ class Scribe:
         before = _status_in(page.status)
         after = _status(slo, turn, before, now)
         if turn and (event := _decision_event(slo, turn, before, after)):
+            _log_decision(turn)
             await emit(self._writer, self._instance, event)
         if turn and (event := _verdict_event(slo, turn)):
             await emit(self._writer, self._instance, event)
@@ -194,6 +195,26 @@ def _decision_event(slo: SLO, turn: Turn, before: PerformanceSLOStatus, after: P
         note=f"{decision.lever} {decision.from_}->{decision.to}: {turn.why}",
         warning=turn.change.result is ChangeResult.REFUSED,
         decision_id=decision.id,
+    )
+
+
+def _log_decision(turn: Turn) -> None:
+    """Once, as its Event: advice that is repeated every cycle is no news."""
+    if (plan := turn.plan) is None or (change := turn.change) is None:
+        return
+    found, wanted = change.step.values
+    log.info(
+        "decision",
+        namespace=turn.namespace,
+        name=turn.name,
+        decision_id=change.decision_id,
+        lever=change.step.lever,
+        subject=change.step.subject,
+        current=found,
+        wanted=wanted,
+        result=change.result.value,
+        why=turn.why,
+        numbers=dict(plan.numbers),
     )
 
 

@@ -17,6 +17,8 @@ from perfslo.edges.kube.policies import Policy
 from perfslo.edges.kube.reference import Reference
 from perfslo.settings import Database
 
+NO_POOL = Missing("NotMeasured")
+
 
 class Eyes(Protocol):
     """A World, as far as it is asked here."""
@@ -52,7 +54,7 @@ class Survey:
         self._drawn = Counter[str]()
         for subject in subjects:
             if lever := _lever(subject.spec):
-                self._drawn[lever.budget] += self._draws(subject, lever)
+                self._drawn[lever.budget] += database.drawn(lever, self._pods(subject), self._pool(subject))
 
     def ordered(self, subject: Subject, step: Step) -> None:
         """Reckon with what was just ordered: SLOs whose turn comes later in this cycle share what is left now.
@@ -61,29 +63,29 @@ class Survey:
         """
         if (lever := _lever(subject.spec)) is None:
             return
-        before = self._draws(subject, lever)
+        pods, pool = self._pods(subject), self._pool(subject)
         match step:
             case Scale(target=None, wanted=wanted):
-                after = database.drawn(lever, wanted, self._pool(subject))
+                after = database.drawn(lever, wanted, pool)
             case Switch(lever="database", wanted=size):
-                after = database.drawn(lever, self._pods(subject), size)
+                after = database.drawn(lever, pods, size)
             case _:
                 return
-        self._drawn[lever.budget] += max(0, after - before)
+        self._drawn[lever.budget] += max(0, after - database.drawn(lever, pods, pool))
 
     def standing(self, subject: Subject, signals: Mapping[str, Signal]) -> Standing:
         """Of one SLO's levers; `signals` are those that they name."""
         spec, namespace = subject.spec, subject.namespace
         if spec.levers is None:
             return Standing()
+        values = {knob: self._value(namespace, key) for knob, key in knobs.keys(spec).items()}
         return Standing(
-            values={knob: self._value(namespace, key) for knob, key in knobs.keys(spec).items()}
-            | self._policy(namespace, spec),
+            values=values | self._policy(namespace, spec),
             workloads={
                 knob: self._eyes.target(namespace, ref, self._now) for knob, ref in knobs.workloads(spec).items()
             },
             signals=signals,
-            connections=self._connections(subject),
+            connections=self._connections(subject, values.get(knobs.POOL, NO_POOL)),
         )
 
     def _policy(self, namespace: str, spec: PerformanceSLOSpec) -> dict[Knob, str | Missing]:
@@ -107,7 +109,7 @@ class Survey:
             return Missing("KeyMissing", f"{where} has no key {key.key}: add it with the value that holds now")
         return found.data[key.key]
 
-    def _connections(self, subject: Subject) -> Connections | Missing:
+    def _connections(self, subject: Subject, pool: str | Missing) -> Connections | Missing:
         if self._budgets is None or (lever := _lever(subject.spec)) is None:
             return Missing("NotMeasured")
         if (budget := self._budgets.get(lever.budget)) is None:
@@ -117,20 +119,17 @@ class Survey:
                 f"no database {lever.budget!r} is defined (defined: {defined}): name one of these in "
                 "spec.levers.database.budget, or ask the administrator to add it to the chart's value databases",
             )
-        others = self._drawn[lever.budget] - self._draws(subject, lever)
-        return Connections(budget.max_connections - budget.reserved, others)
-
-    def _draws(self, subject: Subject, lever: DatabaseLever) -> int:
-        """Connections that an SLO's pods may open; of pods that cannot be seen, as many as there may be."""
-        return database.drawn(lever, self._pods(subject), self._pool(subject))
+        own = database.drawn(lever, self._pods(subject), pool)
+        return Connections(budget.max_connections - budget.reserved, self._drawn[lever.budget] - own)
 
     def _pods(self, subject: Subject) -> int:
+        """Those that may open connections; when they cannot be seen, as many as there may be."""
         target = subject.target
         return database.holding(target.replicas) if isinstance(target, Target) else subject.spec.max_replicas
 
     def _pool(self, subject: Subject) -> str | Missing:
         key = knobs.keys(subject.spec).get(knobs.POOL)
-        return self._value(subject.namespace, key) if key else Missing("NotMeasured")
+        return self._value(subject.namespace, key) if key else NO_POOL
 
 
 def _lever(spec: PerformanceSLOSpec) -> DatabaseLever | None:

@@ -9,6 +9,7 @@ from perfslo.api.v1alpha1 import (
     CdnLever,
     Flag,
     Mode,
+    OffloadLever,
     PerformanceSLOSpec,
     ScaleTargetRef,
     Signal,
@@ -88,10 +89,10 @@ def signals(spec: PerformanceSLOSpec) -> tuple[Signal, ...]:
     levers, named = spec.levers, dict[str | None, SignalKind]()
     if levers is None:
         return ()
-    for switch in switches(spec).values():
-        named |= {switch.hit_ratio: "CacheHitRatio", switch.confirm: "SwitchedOn"}
+    named |= {switch.hit_ratio: "CacheHitRatio" for switch in switches(spec).values()}
+    named |= {switch.confirm: "SwitchedOn" for switch in _on_or_off(spec).values()}
     if levers.offload:
-        named |= {levers.offload.workers.queue_age: "QueueAge", levers.offload.confirm: "SwitchedOn"}
+        named[levers.offload.workers.queue_age] = "QueueAge"
     return tuple(Signal(name=name, kind=kind, ref=name) for name, kind in named.items() if name)
 
 
@@ -107,9 +108,7 @@ def stands(standing: Standing, knob: Knob) -> str | Missing:
 
 def confirm(spec: PerformanceSLOSpec, knob: Knob) -> str | None:
     """The signal by which pods say that it is on; None when there is none."""
-    if knob == OFFLOAD:
-        return spec.levers.offload.confirm if spec.levers and spec.levers.offload else None
-    switch = switches(spec).get(knob)
+    switch = _on_or_off(spec).get(knob)
     return switch.confirm if switch else None
 
 
@@ -125,13 +124,12 @@ def off_value(spec: PerformanceSLOSpec, knob: Knob) -> str | None:
 
 def _ends(spec: PerformanceSLOSpec, knob: Knob) -> tuple[str, str] | tuple[None, None]:
     """What it is set to while off and while on."""
-    flag = spec.levers.offload.flag if spec.levers and spec.levers.offload and knob == OFFLOAD else None
-    match switches(spec).get(knob):
+    match _on_or_off(spec).get(knob):
         case CacheTier(flag=None, workload=WorkloadSwitch(on_replicas=count)):
             return "0", str(count)
-        case CacheTier(flag=Flag() as its) | CdnLever(flag=its):
-            flag = its
-    return (flag.off_value, flag.on_value) if flag else (None, None)
+        case CacheTier(flag=Flag() as flag) | CdnLever(flag=flag) | OffloadLever(flag=flag):
+            return flag.off_value, flag.on_value
+    return None, None
 
 
 def switches(spec: PerformanceSLOSpec) -> Mapping[Knob, CacheTier | CdnLever]:
@@ -142,6 +140,12 @@ def switches(spec: PerformanceSLOSpec) -> Mapping[Knob, CacheTier | CdnLever]:
     if levers and levers.cdn:
         found[CDN] = levers.cdn
     return found
+
+
+def _on_or_off(spec: PerformanceSLOSpec) -> Mapping[Knob, CacheTier | CdnLever | OffloadLever]:
+    """All that is either on or off, of which pods may say so."""
+    offload = spec.levers.offload if spec.levers else None
+    return {**switches(spec), **({OFFLOAD: offload} if offload else {})}
 
 
 def step(spec: PerformanceSLOSpec, standing: Standing, knob: Knob, wanted: str) -> Step | None:
