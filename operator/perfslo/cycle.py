@@ -12,9 +12,10 @@ import structlog
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import backends, budget, codec, measure
-from perfslo.core.backends import TRAFFIC, lever_key
+from perfslo.core.backends import TRAFFIC
 from perfslo.core.decide import conclude, decide
 from perfslo.core.frozen import dataclass, replace
+from perfslo.core.levers import knobs
 from perfslo.core.measure import Series, Wanted
 from perfslo.core.memory import Memory
 from perfslo.core.model import ChangeResult, Plan, Replicas, Route, Target, TargetProblem
@@ -351,7 +352,7 @@ def _conflicts(subject: Subject, rivals: Rivals) -> Mapping[str, Conflict]:
 
 def _of_step(conflicts: Mapping[str, Conflict], plan: Plan) -> Conflict | None:
     """That which stands against the plan's first step."""
-    return next((conflicts.get(key) for key in map(lever_key, plan.steps)), None)
+    return next((conflicts.get(key) for key in map(knobs.lever_key, plan.steps)), None)
 
 
 def _wanted(subjects: Mapping[str, Subject]) -> Iterator[Wanted]:

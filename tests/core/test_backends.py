@@ -10,6 +10,7 @@ import pytest
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import backends
 from perfslo.core.decide import Decision, conclude, decide
+from perfslo.core.levers import knobs
 from perfslo.core.memory import Bin, Capacity, Curve, Memory, Sample
 from perfslo.core.model import (
     Bottleneck,
@@ -21,11 +22,13 @@ from perfslo.core.model import (
     Observation,
     Replicas,
     Route,
+    Standing,
     Target,
     TargetProblem,
     Value,
 )
-from perfslo.core.steps import Scale, TargetRef, Weigh
+from perfslo.core.steps import Balance, Scale, Step, TargetRef, Weigh
+from perfslo.core.trials import Experiment, Tally, Trials
 from perfslo.core.weights import Traffic, Trim
 from tests.core import turns
 from tests.core.split import ROUTE, spec
@@ -226,6 +229,65 @@ def test_recommended_weights_hold_nothing_back() -> None:
     assert isinstance(plan.steps[0], Scale)
     assert plan.steps[0].wanted > 2
     assert isinstance(plan.steps[-1], Weigh)
+
+
+POLICY = {"policyRef": {"name": "web"}}
+WASTEFUL = Standing(values={knobs.POLICY: "Random"})
+
+
+def with_policy(policy: str, weights: str = "Recommend") -> PerformanceSLOSpec:
+    """Weights and balancing policy in these modes; replicas are recommended."""
+    levers = spec("a", "b", "c").levers
+    assert levers
+    assert levers.traffic
+    traffic = levers.traffic.model_dump(by_alias=True, exclude_none=True) | POLICY | {"mode": weights, "policy": policy}
+    return spec("a", "b", "c", levers={"traffic": traffic, "replicas": {"mode": "Recommend"}})
+
+
+def under_load() -> Memory:
+    """`b` is to lose weight, and the promise has been broken for long."""
+    memory = mind({"b": BAD}, a=known(20.0, 40.0), c=known(20.0, 40.0))
+    return replace(memory, breached_since=NOW - 600.0, slow_ratios=(Sample(NOW, 12.0),))
+
+
+@pytest.mark.parametrize(
+    ("policy", "weights", "first"),
+    [
+        ("Auto", "Recommend", Balance),
+        ("Auto", "Auto", Weigh),
+        ("Recommend", "Recommend", Weigh),
+    ],
+)
+def test_weights_go_before_a_policy_unless_they_are_only_recommended(
+    policy: str, weights: str, first: type[Step]
+) -> None:
+    observation = seen(latency={"b": SLOW}, standing=WASTEFUL)
+    plan = decided(under_load(), observation, with_policy(policy, weights), levers=("traffic",)).plan
+    assert plan
+    assert isinstance(plan.steps[0], first)
+    told = any("comes first" in words for words in plan.alternatives)
+    assert told is (first is Weigh), plan.alternatives
+
+
+def test_weights_that_somebody_else_moves_do_not_go_before_a_policy() -> None:
+    observation = seen(latency={"b": SLOW}, standing=WASTEFUL)
+    promise = with_policy("Auto", "Auto")
+    plan = decided(under_load(), observation, promise, held=frozenset({"traffic"}), levers=("traffic",)).plan
+    assert plan
+    assert isinstance(plan.steps[0], Balance)
+
+
+@pytest.mark.parametrize(("weights", "first"), [("Recommend", Balance), ("Auto", Weigh)])
+def test_a_policy_of_no_use_is_put_back_though_weights_are_recommended(weights: str, first: type[Step]) -> None:
+    tried = Experiment(
+        "d1", NOW - 900.0, *knobs.POLICY, "Random", "LeastRequest", "QueueingBound", "p95", 10.0, Tally(), 6,
+        outcome="NoEffect",
+    )  # fmt: skip
+    memory = replace(under_load(), trials=Trials(pending=tried))
+    observation = seen(latency={"b": SLOW}, standing=Standing(values={knobs.POLICY: "LeastRequest"}))
+    plan = decided(memory, observation, with_policy("Auto", weights), levers=("traffic",)).plan
+    assert plan
+    assert isinstance(plan.steps[0], first)
 
 
 def test_an_unknown_backend_moves_nothing() -> None:

@@ -57,6 +57,15 @@ def test_recommended_with_what_it_should_bring_unless_it_is_asked_for() -> None:
     assert "of the slow requests" in considered(happened)
 
 
+def test_one_that_cannot_be_read_any_more_says_so_in_words_about_policies() -> None:
+    world = stress(1.0, policy="Auto")
+    while not deeds(world.turns(15)):
+        pass
+    world.values = {knobs.POLICY: Missing("PolicyNotFound", "create it")}
+    (verdict,) = [each.verdict for each in world.turns(600) if each.verdict]
+    assert "the object was not seen to say LeastRequest" in verdict.why
+
+
 def test_istio_says_it_in_its_own_words() -> None:
     rule = {"group": "networking.istio.io", "kind": "DestinationRule", "name": "shop"}
     assert deeds(stress(0.1, "ROUND_ROBIN", rule, policy="Auto").turns(900)) == [

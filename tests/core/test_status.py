@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from perfslo.api.v1alpha1 import MAX_HISTORY, PerformanceSLOSpec, PerformanceSLOStatus
 from perfslo.core import budget
 from perfslo.core.decide import decide
+from perfslo.core.levers import knobs
 from perfslo.core.memory import BudgetSlice, Ledger, Memory, Sample
 from perfslo.core.model import (
     Change,
@@ -26,11 +27,14 @@ from perfslo.core.model import (
     Replicas,
     Route,
     Stale,
+    Standing,
     TargetProblem,
     Value,
     Verdict,
 )
 from perfslo.core.status import report, state, unreadable
+from perfslo.core.steps import Balance, TargetRef
+from perfslo.core.trials import Experiment, Tally, Trials
 from perfslo.core.turn import Conflict, Turn
 from tests.core import split, test_backends, turns
 from tests.core.turns import FAST, NOW, SLOW, change, memory, observation, plan, spec, target, turn
@@ -544,6 +548,40 @@ def test_backends_without_workloads_of_their_own_cannot_be_told_apart() -> None:
     disabled = next(each for each in status.conditions if each.type == "LeverDisabled")
     assert (disabled.status, disabled.reason) == ("True", "BackendsAlike")
     assert "backends[].scaleTargetRef" in disabled.message
+
+
+TRIED = Experiment(
+    "d1", NOW, *knobs.POLICY, "Random", "LeastRequest", "QueueingBound", "p95", 10.0, Tally(), 2
+)  # fmt: skip
+RANDOM = observation(standing=Standing(values={knobs.POLICY: "Random"}))
+SET = plan(2, 2)
+SET = replace(
+    SET, why="pull it", steps=(Balance(TargetRef("", "BackendTrafficPolicy", "web"), "Random", "LeastRequest"),)
+)
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "changes"),
+    [
+        ("Recommend", "Recommending", {"plan": SET}),
+        ("Auto", "Idle", {}),
+        ("Auto", "Acting", {"plan": SET, "change": Change("d1", NOW, SET.steps[0], ChangeResult.APPLIED, "")}),
+        ("Auto", "Settling", {"remembered": memory(trials=Trials(pending=TRIED))}),
+        ("Auto", "Disabled", {"enabled_levers": ("replicas",)}),
+        ("Auto", "Suspended", {"suspend": True}),
+    ],
+)
+def test_a_balancing_policy_has_a_mode_and_a_state_of_its_own(mode: str, state: str, changes: dict[str, Any]) -> None:
+    traffic = {"routeRef": {"name": "web"}, "backends": [{"name": "a"}, {"name": "b"}]}
+    traffic |= {"policyRef": {"name": "web"}, "policy": mode}
+    promise = spec(levers={"traffic": traffic}, suspend=changes.pop("suspend", False))
+    status = report(turn(seen=RANDOM, promise=promise, **{"enabled_levers": ("replicas", "traffic"), **changes}), None)
+    weights, policy = status.levers[-2:]
+    assert (weights.name, weights.state != "Acting") == ("traffic", True)
+    assert (policy.name, policy.mode, policy.state, policy.observed) == ("traffic/policy", mode, state, "Random")
+    assert (policy.desired, policy.message) == (("LeastRequest", "pull it") if "plan" in changes else (None, None))
+    disabled = next(each for each in status.conditions if each.type == "LeverDisabled")
+    assert disabled.reason == ("NotEnabled" if state == "Disabled" else "AllEnabled")
 
 
 def test_a_route_that_is_not_served_as_it_is_written_is_told() -> None:

@@ -50,6 +50,10 @@ class Shelf:
                 self._check(self._found(path), body["preconditions"])
                 return self.objects.pop(path)
 
+    def serve(self, version: str, *resources: str) -> None:
+        """From now on these, and no others, are what discovery says of that version."""
+        self.objects[f"/apis/{version}"] = {"resources": [{"name": name} for name in resources]}
+
     def put(self, path: str, item: JSON) -> JSON:
         """As somebody else would write it."""
         changed = deepcopy(item)

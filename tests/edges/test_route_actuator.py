@@ -14,7 +14,7 @@ from perfslo.edges.actuators.routes import HELD_SECONDS, RouteActuator
 from perfslo.edges.claims import Claims
 from perfslo.edges.kube.client import Api
 from perfslo.edges.kube.writes import Writer
-from perfslo.errors import ApiUnavailable, LostRace
+from perfslo.errors import ApiUnavailable, ConfigurationError, LostRace
 from perfslo.settings import HTTP_ROUTE
 from tests.edges.route_objects import http_route
 from tests.edges.shelf import Shelf
@@ -195,7 +195,19 @@ async def test_weights_of_somebody_else_or_of_another_route_are_not_put_back() -
     bench.shelf.objects[ROUTE]["metadata"]["uid"] = "u-2"
     assert "was replaced by another of its name" in await bench.hand.restore(bench.claim)
     del bench.shelf.objects[ROUTE]
+    bench.shelf.serve("gateway.networking.k8s.io/v1", "httproutes")
     assert await bench.hand.restore(bench.claim) == "HTTPRoute/checkout is gone"
+
+
+@pytest.mark.parametrize("served", [(), ("grpcroutes",)])
+async def test_a_route_of_a_version_that_is_not_served_is_not_taken_for_gone(served: tuple[str, ...]) -> None:
+    bench = Bench()
+    await bench.shift((45, 45), (30, 60))
+    del bench.shelf.objects[ROUTE]
+    if served:
+        bench.shelf.serve("gateway.networking.k8s.io/v1", *served)
+    with pytest.raises(ConfigurationError, match=r"does not serve httproutes of gateway\.networking"):
+        await bench.hand.restore(bench.claim)
 
 
 async def test_a_kind_that_is_not_enabled_is_refused() -> None:

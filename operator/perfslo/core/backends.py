@@ -31,7 +31,7 @@ from perfslo.core.model import (
     Target,
 )
 from perfslo.core.objectives import number
-from perfslo.core.steps import Balance, Scale, Step, TargetRef, Weigh
+from perfslo.core.steps import Scale, Step, TargetRef, Weigh
 from perfslo.core.weights import Traffic
 
 
@@ -62,11 +62,6 @@ def route_ref(spec: PerformanceSLOSpec) -> RouteRef:
     if not spec.levers or not spec.levers.traffic:
         raise ValueError("an SLO without a scaleTargetRef has levers.traffic, by the rules of its specification")
     return spec.levers.traffic.route_ref
-
-
-def lever_key(step: Step) -> str:
-    """What the lever of a step is called among those that somebody else may move."""
-    return f"{step.lever}/{step.subject}" if isinstance(step, Scale | Balance) and step.subject else step.lever
 
 
 def listed(spec: PerformanceSLOSpec) -> tuple[Backend, ...]:
@@ -262,7 +257,7 @@ def arbitrate(
     if found and found.reasons and isinstance(observation.route, Route):
         steps.append(Weigh(observation.route.ref, observation.route.weights, found.weights, observation.route.rule))
     steps += sorted(scales, key=lambda step: step.action == "ScaleDown")
-    steps.sort(key=lambda step: _is_idle(spec, step, held))
+    steps.sort(key=lambda step: not knobs.is_carried_out(spec, step, held))
     plans = [part.plan for part in parts.values() if part.plan]
     proposed = [plan.proposed_replicas for plan in plans]
     final = [part.plan.final_replicas if part.plan else None for part in parts.values()]
@@ -331,11 +326,6 @@ def _scale(name: str, part: Decided, ref: ScaleTargetRef | None) -> Scale | None
         return None
     target = TargetRef(ref.group, ref.kind, ref.name)
     return Scale(desired, plan.final_replicas or 0, replicas.LEVER, name, target)
-
-
-def _is_idle(spec: PerformanceSLOSpec, step: Step, held: Set[str]) -> bool:
-    """Whether it would only be recommended or refused: then it stands behind those that can be carried out."""
-    return lever_key(step) in held or knobs.mode(spec, step) == "Recommend"
 
 
 def _why(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from perfslo.api.v1alpha1 import Condition, ConditionStatus, ConditionType, Objective
 from perfslo.core import shares, text
+from perfslo.core.levers import knobs
 from perfslo.core.model import Bottleneck, ChangeResult, Missing, ObjectiveReading, Stale, TargetProblem
 from perfslo.core.turn import Turn
 
@@ -261,7 +262,8 @@ def _suspended(turn: Turn) -> Finding:
 
 def _lever_disabled(turn: Turn) -> Finding:
     closed = [name for name in turn.spec.enabled_levers if name not in turn.enabled_levers]
-    if "traffic" in turn.spec.enabled_levers and not closed and not turn.parts and (alike := shares.hindrance(turn)):
+    only_policy = knobs.policy(turn.spec) is not None  # with it, the lever has something to do without weights
+    if not closed and not turn.parts and not only_policy and (alike := shares.hindrance(turn)):
         return "True", *alike
     if closed:
         return "True", "NotEnabled", f"{', '.join(closed)}: ask the administrator to add it to the chart's `levers`"

@@ -43,7 +43,7 @@ def decide(
 ) -> Decision:
     """Learn from what was seen, say what is the matter, and plan what to do about it, within all limits.
 
-    `held`: levers of backends that somebody else moves (see `backends.arbitrate`). `levers`: those that may be pulled.
+    `held`: levers that somebody else moves (see `knobs.lever_key`). `levers`: those that may be pulled.
     """
     if observation.backends:
         return _of_backends(spec, memory, observation, held, levers)
@@ -53,7 +53,7 @@ def decide(
         return Decision(observation, memory, diagnosis, None)
     plan = optimize.plan(spec, memory, observation, diagnosis)
     plan = guardrails.guard(spec, memory, observation, diagnosis, plan)
-    plan = optimize.intervene(spec, memory, observation, diagnosis, plan, levers)
+    plan = optimize.intervene(spec, memory, observation, diagnosis, plan, levers, held)
     return Decision(observation, memory, diagnosis, plan)
 
 
@@ -92,7 +92,7 @@ def _of_backends(
         return Decision(observation, memory, diagnosis, None, parts)
     found, memory = backends.shift(spec, memory, observation, parts)
     plan, followed = backends.arbitrate(spec, memory, observation, diagnosis, parts, found, held)
-    plan = optimize.intervene(spec, memory, observation, diagnosis, plan, {"traffic"} & {*levers})
+    plan = optimize.intervene(spec, memory, observation, diagnosis, plan, {"traffic"} & {*levers}, held)
     return Decision(observation, memory, diagnosis, plan, followed, found)
 
 

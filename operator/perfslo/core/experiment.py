@@ -228,7 +228,7 @@ def _judged(pending: Experiment, memory: Memory, observation: Observation) -> tu
     if pending.followed_since is None:
         if ago <= FOLLOW_SECONDS + scale.window_seconds:
             return None, ""
-        return Outcome.INCONCLUSIVE, NOT_FOLLOWED
+        return Outcome.INCONCLUSIVE, _not_followed(pending)
     over = now - pending.followed_since - pending.settle_seconds > LONGEST_UNITS * scale.unit_seconds
     if pending.after.requests < FEWEST:
         return (Outcome.INCONCLUSIVE, "there were too few requests at a like load to compare") if over else (None, "")
@@ -252,10 +252,13 @@ def _compared(pending: Experiment, over: bool) -> tuple[Outcome | None, str]:
     return (Outcome.NO_EFFECT if some else Outcome.INCONCLUSIVE), f"{words}, which may be chance"
 
 
-NOT_FOLLOWED = (
-    "the pods do not follow: they must read a mounted ConfigMap again, as an environment variable and a subPath never "
-    "change; see the lever's confirm signal"
-)
+def _not_followed(pending: Experiment) -> str:
+    if pending.knob == knobs.POLICY:
+        return f"the object was not seen to say {pending.wanted}: look at whether it can still be read"
+    return (
+        "the pods do not follow: they must read a mounted ConfigMap again, as an environment variable and a subPath "
+        "never change; see the lever's confirm signal"
+    )
 
 
 def _seen_by(scale: TimeScale) -> float:
@@ -299,7 +302,7 @@ def concluded(memory: Memory, verdict: Verdict, observation: Observation) -> Mem
     trials, pending = memory.trials, memory.trials.pending
     if pending is None or pending.decision_id != verdict.decision_id or pending.outcome:
         return memory
-    unfollowed = verdict.outcome == Outcome.INCONCLUSIVE and verdict.why.endswith(NOT_FOLLOWED)
+    unfollowed = verdict.outcome == Outcome.INCONCLUSIVE and verdict.why.endswith(_not_followed(pending))
     back = verdict.outcome == Outcome.WORSE or (
         not pending.releases and (verdict.outcome == Outcome.NO_EFFECT or unfollowed)
     )
@@ -336,7 +339,7 @@ def _taught(
     fruitless = 0 if verdict.outcome == Outcome.IMPROVED else (known.fruitless if known else 0) + 1
     bar, why = 0.0, ""
     if unfollowed:
-        mean, weight, bar, why = (known.relief if known else 0.0), weight - 1.0, BAR_UNITS, "the pods did not follow it"
+        mean, weight, bar, why = (known.relief if known else 0.0), weight - 1.0, BAR_UNITS, "it was not followed"
     elif verdict.outcome == Outcome.WORSE:
         bar, why = 2.0 * BAR_UNITS, "it made things worse"
     elif fruitless >= FRUITLESS:

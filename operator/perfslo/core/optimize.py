@@ -7,7 +7,7 @@ and replicas cannot mend it, ranked by what it should bring for its price, and o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Set
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core.frozen import replace
@@ -63,13 +63,17 @@ def intervene(
     diagnosis: Diagnosis,
     plan: Plan,
     levers: Collection[str],
+    held: Set[str] = frozenset(),
 ) -> Plan:
-    """`plan`, which has passed the guardrails, with what else is to be done by the other `levers` that are enabled."""
+    """`plan`, which has passed the guardrails, with what else is to be done by the other `levers` that are enabled.
+
+    `held`: levers that somebody else moves.
+    """
     case = Case(spec, memory, observation, diagnosis)
     usable = [options for lever, options in STRATEGIES if lever in levers and lever in spec.enabled_levers]
     pending = memory.trials.pending
     if pending and pending.outcome:
-        return _put_back(case, plan)
+        return _put_back(case, plan, held)
     if not usable:
         return plan
     grows = (plan.final_replicas or 0) > observation.replicas.desired
@@ -77,8 +81,7 @@ def intervene(
         step, why = behind
         return replace(plan, why=f"scale workers {step.current} -> {step.wanted}: {why}", steps=(step,))
     options = [option for strategy in usable for option in strategy(case)]
-    waits = _waits(case, plan)
-    judged = [(option, waits or _forbidden(case, option, plan)) for option in options]
+    judged = [(option, _waits(case, option.step, plan, held) or _forbidden(case, option, plan)) for option in options]
     alternatives = tuple(f"{option}; but {why}" if why and option.step else str(option) for option, why in judged)
     allowed = [option for option, why in judged if option.step and not why]
     if not allowed:
@@ -96,25 +99,31 @@ def intervene(
     )
 
 
-def _put_back(case: Case, plan: Plan) -> Plan:
+def _put_back(case: Case, plan: Plan, held: Set[str]) -> Plan:
     """What an experiment has shown to be of no use goes back before anything else is tried."""
     pending = case.memory.trials.pending
-    if pending is None or plan.steps or case.memory.known_since is None:
+    if pending is None or case.memory.known_since is None:
         return plan
     step = knobs.step(case.spec, case.observation.standing, pending.knob, pending.found)
-    if step is None:
+    if step is None or _go_first(case.spec, plan.steps, step, held):
         return plan
     why = f"put back {step}: it was tried, and the verdict is {pending.outcome}"
     return replace(plan, why=why, steps=(step,), kind=ActionKind.INTERVENTION, alternatives=(f"replicas: {plan.why}",))
 
 
-def _waits(case: Case, plan: Plan) -> str:
-    """What comes before any intervention; empty when nothing does."""
-    if plan.steps:
-        return "replicas go first"
+def _waits(case: Case, step: Step | None, plan: Plan, held: Set[str]) -> str:
+    """What comes before an intervention; empty when nothing does."""
+    if _go_first(case.spec, plan.steps, step, held):
+        return f"{plan.steps[0]} comes first"
     if pending := case.memory.trials.pending:
         return f"{name(pending.knob)} is being tried"
     return ""
+
+
+def _go_first(spec: PerformanceSLOSpec, steps: Iterable[Step], step: Step | None, held: Set[str]) -> bool:
+    """Whether one of `steps` stands before `step`, as they do if both are carried out, or neither is."""
+    acts = step is not None and knobs.is_carried_out(spec, step, held)
+    return any(not acts or knobs.is_carried_out(spec, each, held) for each in steps)
 
 
 def _forbidden(case: Case, option: Option, plan: Plan) -> str:

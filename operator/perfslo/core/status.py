@@ -37,10 +37,11 @@ from perfslo.core.model import (
     Verdict,
 )
 from perfslo.core.promises import objective_status
-from perfslo.core.steps import Step
+from perfslo.core.steps import Balance, Step
 from perfslo.core.turn import Turn
 from perfslo.core.utilization import disk, network, utilization, words
 
+POLICY = "/".join(knobs.POLICY)
 MAX_TEXT, MAX_LONG_TEXT = 256, 1024
 """As the API's models have it: what a cluster or Prometheus says is cut to fit."""
 
@@ -230,8 +231,9 @@ def _to_the_hour(time: float | None) -> str | None:
 
 
 def levers(turn: Turn) -> tuple[LeverStatus, ...]:
-    """Each lever of the specification, and what it is about."""
-    return tuple(_lever(turn, name) for name in turn.spec.enabled_levers)
+    """Each lever of the specification, and what it is about. The balancing policy has a mode of its own."""
+    policy = (_policy(turn),) if knobs.policy(turn.spec) else ()
+    return (*(_lever(turn, name) for name in turn.spec.enabled_levers), *policy)
 
 
 def _lever(turn: Turn, name: str) -> LeverStatus:
@@ -241,7 +243,6 @@ def _lever(turn: Turn, name: str) -> LeverStatus:
     if name == "traffic":
         hindrance = shares.hindrance(turn)
         why = hindrance[1] if hindrance else turn.shift.why if turn.shift else ""
-        why = "; ".join(words for words in (why, _lever_message(turn, name)) if words)
         return LeverStatus(
             name=name,
             mode=mode,
@@ -258,6 +259,40 @@ def _lever(turn: Turn, name: str) -> LeverStatus:
         desired=_desired(turn) if name == "replicas" else None,
         message=_lever_message(turn, name),
     )
+
+
+def _policy(turn: Turn) -> LeverStatus:
+    now = knobs.stands(turn.observation.standing, knobs.POLICY) if turn.observation else None
+    step = next((step for step in (turn.plan.steps if turn.plan else ()) if isinstance(step, Balance)), None)
+    planned = text.clipped(turn.plan.why, MAX_LONG_TEXT) if turn.plan and step else None
+    return LeverStatus(
+        name=POLICY,
+        mode=turn.spec.policy_mode,
+        state=_policy_state(turn),
+        observed=text.clipped(now, MAX_TEXT) if isinstance(now, str) and now else None,
+        desired=step.wanted if step else None,
+        message=planned or _lever_message(turn, knobs.POLICY[0]),
+    )
+
+
+def _policy_state(turn: Turn) -> LeverState:
+    if knobs.POLICY[0] not in turn.enabled_levers:
+        return "Disabled"
+    if turn.spec.suspend:
+        return "Suspended"
+    if turn.spec.policy_mode == "Recommend":
+        return "Recommending"
+    if _moved(turn) == POLICY:
+        return "Acting"
+    pending = turn.memory.trials.pending
+    return "Settling" if pending and pending.knob == knobs.POLICY else "Idle"
+
+
+def _moved(turn: Turn) -> str:
+    """Name of the lever that was just moved; empty when none was."""
+    if turn.change is None or turn.change.result is not ChangeResult.APPLIED:
+        return ""
+    return POLICY if isinstance(turn.change.step, Balance) else turn.change.step.lever
 
 
 def _observed(turn: Turn, name: str) -> str | None:
@@ -279,8 +314,8 @@ def _lever_message(turn: Turn, name: str) -> str | None:
 
 
 def _switch_state(turn: Turn, name: str) -> LeverState:
-    pending, change = turn.memory.trials.pending, turn.change
-    if change and change.result is ChangeResult.APPLIED and change.step.lever == name:
+    pending = turn.memory.trials.pending
+    if _moved(turn) == name:
         return "Acting"
     return "Settling" if pending and pending.lever == name else "Idle"
 
@@ -297,7 +332,7 @@ def _lever_state(turn: Turn, name: str) -> LeverState:
         return _switch_state(turn, name)
     if turn.route_conflict if moving_weights else turn.conflict:
         return "Conflict"
-    if turn.change and turn.change.result is ChangeResult.APPLIED and turn.change.step.lever == name:
+    if _moved(turn) == name:
         return "Acting"
     if turn.shifting if moving_weights else turn.starting:
         return "Settling"

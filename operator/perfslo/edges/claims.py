@@ -18,6 +18,7 @@ from perfslo.api.v1alpha1 import API_VERSION, ClaimHolder, ClaimTarget, LeverCla
 from perfslo.core.holdings import Undo
 from perfslo.core.model import JSON
 from perfslo.edges.kube.client import MERGE_PATCH, Api
+from perfslo.edges.kube.enabled import is_served
 from perfslo.edges.kube.writes import Owner, Writer, slo_path
 from perfslo.errors import LostRace, NotFound, WriteConflict
 
@@ -145,8 +146,7 @@ class Claims:
         try:
             found = await self._api.request("GET", slo_path(namespace, holder.name))
         except NotFound:
-            served = await self._api.request("GET", f"/apis/{API_VERSION}")
-            return any(resource["name"] == "performanceslos" for resource in served["resources"])
+            return await is_served(self._api, f"/apis/{API_VERSION}", "performanceslos")
         return bool(found["metadata"]["uid"] != holder.uid)
 
     async def delete(self, claim: LeverClaim) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from perfslo.api.v1alpha1 import (
     CacheTier,
@@ -82,6 +82,19 @@ def named(spec: PerformanceSLOSpec, knob: Knob) -> bool:
 def mode(spec: PerformanceSLOSpec, step: Step) -> Mode:
     """Whether a step is carried out or only recommended."""
     return spec.policy_mode if isinstance(step, Balance) else spec.lever_mode(step.lever)
+
+
+def lever_key(step: Step) -> str:
+    """What the lever of a step is called among those that somebody else may move."""
+    return f"{step.lever}/{step.subject}" if isinstance(step, Scale | Balance) and step.subject else step.lever
+
+
+def is_carried_out(spec: PerformanceSLOSpec, step: Step, held: Set[str]) -> bool:
+    """Whether it would be, and not only recommended or refused: then it stands before those that are not.
+
+    `held`: levers that somebody else moves, by `lever_key`.
+    """
+    return mode(spec, step) == "Auto" and lever_key(step) not in held
 
 
 def signals(spec: PerformanceSLOSpec) -> tuple[Signal, ...]:

@@ -55,7 +55,7 @@ class PolicyActuator:
         try:
             now = await self._read(namespace, ref)
         except NotFound:
-            return f"{ref} is gone"
+            return await self._enabled.is_gone(self._api, ref)
         if now.uid != spec.target_ref.uid:
             return f"{ref} was replaced by another of its name: left at {now.value}"
         if not is_ours(spec, now.uid, now.value):

@@ -89,7 +89,7 @@ class RouteActuator:
         try:
             route = self._project(ref, await self._read(namespace, ref))
         except NotFound:
-            return f"{ref} is gone"
+            return await self._enabled.is_gone(self._api, ref)
         if route.uid != spec.target_ref.uid:
             return f"{ref} was replaced by another of its name: its weights are left as they are"
         rule = rules.choose(route, spec.field.partition("/")[2], original)

@@ -90,7 +90,7 @@ class ScaleActuator:
         try:
             now = await self.read(namespace, ref)
         except NotFound:
-            return f"{ref} is gone"
+            return await self._enabled.is_gone(self._api, ref)
         if now.uid != spec.target_ref.uid:
             return f"{ref} was replaced by another of its name: left at {now.replicas} replicas"
         if not is_ours(spec, now.uid, str(now.replicas)):
