@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+from perfslo.core import codec
 from perfslo.core.decide import Decision
 from perfslo.core.steps import Weigh
 from perfslo.core.timescale import TimeScale
@@ -64,6 +65,24 @@ def test_a_backend_that_fails_fast_attracts_nothing() -> None:
     seen = list(drive(behind, SPEC, 160.0, mind))
     assert behind.weights["b"] <= 40
     assert all(move < 0 for move in moves(seen, "b"))
+
+
+def test_after_a_restart_it_is_known_what_was_taken_and_each_move_still_gets_its_verdict() -> None:
+    behind = split()
+    mind = None
+    for made in drive(behind, SPEC, 60.0):
+        mind = made.memory
+    behind.worlds["b"].set_service(replace(POD, mean_seconds=5 * POD.mean_seconds))
+    for made in drive(behind, SPEC, 160.0, mind):
+        mind = made.memory
+    assert behind.weights["b"] < 100
+    behind.worlds["b"].set_service(POD)
+    assert mind
+    back = list(drive(behind, SPEC, 560.0, codec.decode(codec.encode(mind))))
+    assert behind.weights["b"] > 200
+    history = back[-1].memory.history
+    assert len(history) > 2
+    assert all(decision.verdict for decision in history[1:])
 
 
 def test_equal_backends_keep_their_weights() -> None:

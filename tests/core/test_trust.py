@@ -10,7 +10,7 @@ from perfslo.core import trust
 from perfslo.core.model import ObjectiveReading
 from perfslo.core.timescale import TimeScale
 from perfslo.core.trust import Bad
-from perfslo.core.weights import Traffic, Trim
+from perfslo.core.weights import Move, Traffic, Trim
 
 NOW, SCALE = 1_800_000_000.0, TimeScale()
 FINE, SLOW = Bad(0.1, 0.05, 0.2, 0.05), Bad(2.0, 1.5, 2.5, 0.05)
@@ -89,14 +89,16 @@ def test_what_is_not_known_is_not_judged() -> None:
 def test_weights_that_somebody_else_wrote_are_where_everything_begins_anew() -> None:
     first = trust.saw(Traffic(), {"a": 50, "b": 50}, NOW, SCALE)
     assert first.moved_at is None
-    ours = trust.wrote(first, {"a": 60, "b": 40}, {}, NOW)
+    ours = trust.wrote(first, {"a": 60, "b": 40}, {}, Move("d1", NOW, 2.0, 4))
     assert trust.saw(ours, {"a": 60, "b": 40}, NOW + 15, SCALE) is ours
     theirs = trust.saw(ours, {"a": 90, "b": 10}, NOW + 30, SCALE)
     assert (theirs.moved_at, theirs.trims["b"].found) == (NOW + 30, 0.1)
 
 
 def test_a_reversion_is_told_from_a_watch_that_lags() -> None:
-    ours = trust.wrote(trust.saw(Traffic(), {"a": 50, "b": 50}, NOW, SCALE), {"a": 60, "b": 40}, {}, NOW)
+    ours = trust.wrote(
+        trust.saw(Traffic(), {"a": 50, "b": 50}, NOW, SCALE), {"a": 60, "b": 40}, {}, Move("d1", NOW, 2.0, 4)
+    )
     assert trust.saw(ours, {"a": 50, "b": 50}, NOW + 15, SCALE) is ours
     assert trust.saw(ours, {"a": 50, "b": 50}, NOW + 75, SCALE).moved_at == NOW + 75
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from perfslo.core import validate
 from perfslo.core.memory import Memory, Order, Sample
 from perfslo.core.model import Histogram, Outcome, Replicas
+from perfslo.core.weights import Move, Traffic
 from tests.core.turns import BOUNDS, NOW, SLOW, memory, observation, spec
 
 GROWN = Replicas(4, 4, version="v1")
@@ -30,3 +33,43 @@ def test_few_requests_are_no_verdict() -> None:
     assert verdict
     assert verdict.outcome == Outcome.INCONCLUSIVE
     assert "too few requests" in verdict.why
+
+
+def shifted(before: float | None, after: float, *, ago: float = 120.0, moved_ago: float | None = None) -> Memory:
+    """Weights moved that long ago, and again or by somebody else `moved_ago`."""
+    move = Move("d1", NOW - ago, before, replicas=2)
+    traffic = Traffic(moved_at=NOW - (ago if moved_ago is None else moved_ago), move=move)
+    return memory(traffic=traffic, slow_ratios=(Sample(NOW, after),))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "mind"),
+    [
+        (Outcome.IMPROVED, shifted(6.0, 0.8)),
+        (Outcome.IMPROVED, shifted(6.0, 5.0)),
+        (Outcome.NO_EFFECT, shifted(6.0, 6.0)),
+        (Outcome.NO_EFFECT, shifted(0.5, 0.8)),
+        (Outcome.WORSE, shifted(0.5, 1.2)),
+        (Outcome.INCONCLUSIVE, shifted(None, 6.0)),
+        (Outcome.INCONCLUSIVE, shifted(6.0, 6.0, moved_ago=30.0)),
+    ],
+)
+def test_a_move_of_weights_is_judged_by_what_came_of_it(outcome: Outcome, mind: Memory) -> None:
+    verdict = validate.judge_shift(mind, observation(SLOW), moves_on=False)
+    assert verdict
+    assert (verdict.outcome, verdict.lever, verdict.decision_id) == (outcome, "traffic", "d1")
+
+
+def test_pods_that_came_meanwhile_leave_a_move_undecided_unless_all_is_well() -> None:
+    for after, outcome in ((3.0, Outcome.INCONCLUSIVE), (0.8, Outcome.IMPROVED)):
+        verdict = validate.judge_shift(shifted(6.0, after), observation(SLOW, GROWN), moves_on=False)
+        assert verdict
+        assert verdict.outcome == outcome
+
+
+def test_a_move_is_not_judged_before_its_effect_can_be_seen_unless_the_next_one_comes() -> None:
+    early = shifted(6.0, 3.0, ago=30.0)
+    assert validate.judge_shift(early, observation(SLOW), moves_on=False) is None
+    verdict = validate.judge_shift(early, observation(SLOW), moves_on=True)
+    assert verdict
+    assert verdict.outcome == Outcome.INCONCLUSIVE

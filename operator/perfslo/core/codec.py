@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from perfslo.core.frozen import dataclass, replace
 from perfslo.core.memory import MAX_HISTORY, Capacity, Decision, Ledger, Memory, Usual
 from perfslo.core.trials import NO_TRIALS, Trials
+from perfslo.core.weights import Traffic, lasting
 
 VERSION = 1
 """Of the encoded form. A decoder refuses any other: old facts relearnt beat old facts misread."""
@@ -42,6 +43,7 @@ class _Saved:
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
     """Absent in what earlier versions wrote: the source is asked again."""
     backends: Mapping[str, _SavedBackend] = field(default_factory=dict)
+    traffic: Traffic = Traffic()
     trials: Trials = NO_TRIALS
     usual: Mapping[str, Usual] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ def encode(memory: Memory) -> str:
         tuple(_trim(decision) for decision in memory.history),
         memory.ledgers,
         {name: _SavedBackend(own.capacities, own.startup_seconds) for name, own in memory.backends.items()},
+        lasting(memory.traffic),
         memory.trials,
         memory.usual,
     )
@@ -91,6 +94,7 @@ def decode(text: str | None) -> Memory:
             name: Memory(capacities=own.capacities, startup_seconds=own.startup_seconds)
             for name, own in saved.backends.items()
         },
+        traffic=saved.traffic,
         trials=saved.trials,
         usual=saved.usual,
     )
@@ -135,8 +139,8 @@ def _shed(saved: _Saved) -> _Saved:
         return replace(saved, backends=_newest_versions(saved.backends))
     if saved.trials.effects or saved.usual:
         return replace(saved, trials=replace(saved.trials, effects=()), usual={})
-    # What is held is the last to go: without it, nothing would be put back.
-    return _Saved(VERSION, (), saved.startup_seconds, None, (), trials=saved.trials)
+    # What is held and how weights were found is the last to go: without it, nothing would be put back.
+    return _Saved(VERSION, (), saved.startup_seconds, None, (), traffic=saved.traffic, trials=saved.trials)
 
 
 def _newest_versions(backends: Mapping[str, _SavedBackend]) -> Mapping[str, _SavedBackend]:

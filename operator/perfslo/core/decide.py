@@ -16,6 +16,7 @@ from perfslo.core.levers.traffic import Shift
 from perfslo.core.memory import Memory
 from perfslo.core.model import Change, ChangeResult, Diagnosis, Observation, Plan, Verdict
 from perfslo.core.steps import Scale, Weigh
+from perfslo.core.weights import Move
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,13 @@ def conclude(spec: PerformanceSLOSpec, decision: Decision, change: Change | None
     for name, part in decision.parts.items():
         memories[name], own = _concluded(name, part, change)
         verdict = verdict or own
+    shifted = change if change and change.result is ChangeResult.APPLIED and isinstance(change.step, Weigh) else None
+    if verdict is None and (verdict := validate.judge_shift(memory, seen, shifted is not None)):
+        memory = replace(memory, traffic=replace(memory.traffic, move=None))
     if change and change.result is ChangeResult.APPLIED and isinstance(change.step, Weigh):
         reasons = decision.shift.reasons if decision.shift else {}
-        memory = replace(memory, traffic=trust.wrote(memory.traffic, change.step.wanted, reasons, change.time))
+        move = Move(change.decision_id, change.time, memory.slow_ratio, seen.replicas.desired)
+        memory = replace(memory, traffic=trust.wrote(memory.traffic, change.step.wanted, reasons, move))
     memory = iterate.record(spec, memory, seen, decision.diagnosis, plan, change, verdict)
     return _with_parts(memory, memories), verdict
 

@@ -14,7 +14,7 @@ from perfslo.core.frozen import dataclass, replace
 from perfslo.core.model import ObjectiveReading
 from perfslo.core.objectives import CLUMPING
 from perfslo.core.timescale import TimeScale
-from perfslo.core.weights import Traffic, Trim
+from perfslo.core.weights import Move, Traffic, Trim
 
 REMEMBERED = 1.0
 """Times the requests that are enough to judge by."""
@@ -66,14 +66,22 @@ def saw(traffic: Traffic, weights: Mapping[str, int], now: float, scale: TimeSca
         weights=weights,
         moved_at=now if traffic.weights else None,
         trims={name: Trim(found=weight / total) for name, weight in weights.items()},
+        move=traffic.move,
     )
 
 
-def wrote(traffic: Traffic, weights: Mapping[str, int], reasons: Mapping[str, str], now: float) -> Traffic:
+def wrote(traffic: Traffic, weights: Mapping[str, int], reasons: Mapping[str, str], move: Move) -> Traffic:
     """We wrote these: what was counted before is about other weights."""
     trims = {name: replace(trim, requests=0.0, bad=0.0) for name, trim in traffic.trims.items()}
     return replace(
-        traffic, weights=weights, before=traffic.weights, moved_at=now, trims=trims, reasons=reasons, served={}
+        traffic,
+        weights=weights,
+        before=traffic.weights,
+        moved_at=move.time,
+        trims=trims,
+        reasons=reasons,
+        served={},
+        move=move,
     )
 
 

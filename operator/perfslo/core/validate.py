@@ -1,4 +1,4 @@
-"""Was it worth it? Judges the newest order once its effect can be seen."""
+"""Was it worth it? Judges the newest order, and the newest move of weights, once its effect can be seen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import math
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import capacity, objectives
-from perfslo.core.levers import replicas
+from perfslo.core.levers import replicas, traffic
 from perfslo.core.memory import Memory, Order
 from perfslo.core.model import Observation, Outcome, Verdict
 
 RELIEF_SHARE = 0.3
 """Of the predicted relief: with less, it was not for want of pods that the promise was broken."""
+WORSENED = 1.3
+"""Times the slow requests before: more is not chance."""
+EASED = 0.1
+"""Of the slow requests, by which a step that moves a tenth of the traffic should lower them at least."""
 PATIENCE = 3.0
 """Start-up times after which pods that are not ready cannot be judged."""
 
@@ -36,6 +40,33 @@ def judge(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) ->
     return Verdict(order.decision_id, Outcome.INCONCLUSIVE, why)
 
 
+def judge_shift(memory: Memory, observation: Observation, moves_on: bool) -> Verdict | None:
+    """The verdict on the newest move of weights, or None while it is not due.
+
+    `moves_on`: the next one was just made.
+    """
+    move, now = memory.traffic.move, observation.time
+    if move is None:
+        return None
+    before, after = move.slow_ratio, memory.slow_ratio
+    due = traffic.is_due(move.time, now, observation.scale)
+    if memory.traffic.moved_at != move.time or (moves_on and not due):
+        outcome, why = Outcome.INCONCLUSIVE, "weights were changed again before it could be judged"
+    elif not due:
+        return None
+    elif before is None or after is None:
+        outcome, why = Outcome.INCONCLUSIVE, "there were too few requests to compare"
+    elif after <= 1.0:
+        outcome, why = (Outcome.IMPROVED if before > 1.0 else Outcome.NO_EFFECT), "latency objectives hold"
+    elif observation.replicas.desired != move.replicas:
+        outcome, why = Outcome.INCONCLUSIVE, "replicas were changed before it could be judged"
+    else:
+        eased, worse = after <= (1.0 - EASED) * before, after > WORSENED * before
+        outcome = Outcome.IMPROVED if eased else Outcome.WORSE if worse else Outcome.NO_EFFECT
+        why = _went(before, after)
+    return Verdict(move.decision_id, outcome, f"traffic: {why}", traffic.LEVER)
+
+
 def _judged(memory: Memory, observation: Observation, order: Order) -> Verdict:
     before, after = order.slow_ratio, memory.slow_ratio
     if after is None or before is None:
@@ -52,7 +83,9 @@ def _judged(memory: Memory, observation: Observation, order: Order) -> Verdict:
     relief = 1.0 - after / before if before > 0 else 0.0
     if relief >= RELIEF_SHARE * predicted:
         return Verdict(order.decision_id, Outcome.IMPROVED, f"{relief:.0%} fewer requests are slow")
-    outcome = Outcome.WORSE if after > 1.3 * before else Outcome.NO_EFFECT
-    return Verdict(
-        order.decision_id, outcome, f"slow requests went from {before:.1f} to {after:.1f} times what is allowed"
-    )
+    outcome = Outcome.WORSE if after > WORSENED * before else Outcome.NO_EFFECT
+    return Verdict(order.decision_id, outcome, _went(before, after))
+
+
+def _went(before: float, after: float) -> str:
+    return f"slow requests went from {before:.1f} to {after:.1f} times what is allowed"

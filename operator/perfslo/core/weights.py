@@ -1,11 +1,11 @@
-"""What is remembered of the weights of a route: fast facts, that are seen anew after a restart."""
+"""What is remembered of the weights of a route: after a restart, too, if the route still shows the same ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
 
-from perfslo.core.frozen import dataclass
+from perfslo.core.frozen import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,18 @@ class Trim:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """The newest move of weights by us, with what is needed to judge it."""
+
+    decision_id: str
+    time: float
+    slow_ratio: float | None
+    """Of all backends together, before it; None without requests."""
+    replicas: int
+    """That were ordered when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What is remembered of the weights of a route."""
 
@@ -45,3 +57,11 @@ class Traffic:
     """Why each moved, when they did last."""
     served: Mapping[str, float] = field(default_factory=dict)
     """Requests of each backend since the weights showed their effect."""
+    move: Move | None = None
+    """None once it is judged."""
+
+
+def lasting(traffic: Traffic) -> Traffic:
+    """What outlives a restart: what is being counted does not."""
+    trims = {name: replace(trim, requests=0.0, bad=0.0) for name, trim in traffic.trims.items()}
+    return replace(traffic, trims=trims, judged_at=None, aims={}, served={})
