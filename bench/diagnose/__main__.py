@@ -18,7 +18,7 @@ from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core.measure import Series
 from perfslo.core.model import Bottleneck, Value
 from perfslo.simulate.model import Scenario, View
-from perfslo.simulate.policies.perfslo import Perfslo, promised
+from perfslo.simulate.policies.perfslo import Perfslo, Sight, promised
 from perfslo.simulate.run import simulate
 from perfslo.simulate.world import World
 
@@ -37,8 +37,8 @@ class Watched(Perfslo):
     """Perfslo with the signals of a database and a cache, and what it says while the fault lasts."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
-        super().__init__(scenario, spec=_with_signals(promised(scenario)))
-        self._chance = random.Random(seed)
+        spec = _with_signals(promised(scenario))
+        super().__init__(scenario, spec=spec, sight=Signals(spec, seed))
         self.said: list[Bottleneck] = []
 
     def decide(self, view: View) -> int:
@@ -47,8 +47,16 @@ class Watched(Perfslo):
             self.said.append(self.decision.diagnosis.bottleneck)
         return wanted
 
-    def _series(self, world: World) -> Series:
-        series, service = super()._series(world), world.service
+
+class Signals(Sight):
+    """With signals that tell of the dependency and of the cache."""
+
+    def __init__(self, spec: PerformanceSLOSpec, seed: int) -> None:
+        super().__init__(spec)
+        self._chance = random.Random(seed)
+
+    def series(self, world: World) -> Series:
+        series, service = super().series(world), world.service
         if service.dependency is None:
             return series
         told = {"db": service.dependency.mean_seconds, "hits": service.hit_ratio}

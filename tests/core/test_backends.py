@@ -321,8 +321,28 @@ def test_what_the_proxy_does_not_follow_is_not_moved_further() -> None:
     state = Traffic(weights={"a": 334, "b": 333, "c": 333}, trims={"a": FINE, "b": BAD, "c": FINE}, served=served)
     decision = decided(mind(traffic=state), seen(latency={"b": SLOW}))
     assert decision.shift
-    assert decision.shift.why.startswith("a is to get 33% of the requests, and got 47% of the last")
+    assert decision.shift.why.startswith("a is to get 50% of the requests that are not for b, and got 90% of the last")
     assert not any(isinstance(step, Weigh) for step in decision.plan.steps) if decision.plan else False
+
+
+def test_what_an_overloaded_backend_leaves_unanswered_does_not_stop_it_from_being_relieved() -> None:
+    served = {"a": 3000.0, "b": 1000.0, "c": 3000.0}
+    state = Traffic(weights={"a": 334, "b": 333, "c": 333}, trims={"a": FINE, "b": BAD, "c": FINE}, served=served)
+    roomy = mind(traffic=state, a=known(20.0, 40.0), c=known(20.0, 40.0))
+    decision = decided(roomy, seen(latency={"b": SLOW}))
+    assert decision.plan
+    assert isinstance(decision.plan.steps[0], Weigh)
+    recovered = decided(replace(roomy, traffic=decision.memory.traffic), seen())
+    assert sum(recovered.memory.traffic.served.values()) < 7000.0, "counted anew"
+
+
+@pytest.mark.parametrize(("ago", "moves"), [(45.0, False), (60.0, True)])
+def test_alarming_backends_are_judged_again_after_one_window(ago: float, moves: bool) -> None:
+    state = Traffic(weights={"a": 334, "b": 333, "c": 333}, trims={"a": FINE, "b": BAD, "c": FINE}, moved_at=NOW - ago)
+    roomy = mind(traffic=state, a=known(20.0, 40.0), c=known(20.0, 40.0))
+    plan = decided(roomy, seen(latency={"b": SLOW})).plan
+    assert plan
+    assert any(isinstance(step, Weigh) for step in plan.steps) is moves
 
 
 def test_all_together_are_the_sum_of_the_parts() -> None:

@@ -116,6 +116,19 @@ def test_a_proxy_that_does_not_follow_is_told_from_chance() -> None:
     assert trust.not_followed({"a": 500.0, "b": 300.0}, weights) == ""
 
 
+def test_what_a_backend_leaves_unanswered_is_no_disobedience_of_the_proxy() -> None:
+    weights, behind = {"a": 40, "b": 20, "c": 40}, frozenset("b")
+    served = {"a": 1000.0, "b": 200.0, "c": 1000.0}
+    assert trust.not_followed(served, weights)
+    assert trust.not_followed(served, weights, behind) == ""
+    assert trust.not_followed({**served, "b": 1000.0}, weights, behind).startswith(
+        "b is to get 20% of the requests, and"
+    )
+    assert trust.not_followed({**served, "c": 500.0}, weights, behind) == (
+        "a is to get 50% of the requests that are not for b, and got 67% of the last 1500"
+    )
+
+
 def test_requests_are_counted_once() -> None:
     served: dict[str, float] = {}
     for _ in range(8):

@@ -160,11 +160,12 @@ def weighed(
             trims[name] = replace(trims[name], requests=0.0, bad=0.0)
         elif new:
             trims[name] = trust.noted(trims[name], part.diagnosis.objectives, spec.metrics.min_requests, new)
-    served = seen.served
+    behind = frozenset(name for name, part in parts.items() if (part.memory.slow_ratio or 0.0) > 1.0)
+    served = seen.served if seen.behind <= behind else {}
     counts = {name: number(part.observation.requests_counted) for name, part in parts.items()}
     if new and None not in counts.values():
         served = trust.served_since(served, {name: count or 0.0 for name, count in counts.items()}, new)
-    return replace(memory, traffic=replace(seen, trims=trims, served=served))
+    return replace(memory, traffic=replace(seen, trims=trims, served=served, behind=behind))
 
 
 def shift(
@@ -178,7 +179,7 @@ def shift(
     bads = {name: trust.bad(trim, enough) for name, trim in state.trims.items()}
     changed_at = max((time for time in (state.judged_at, state.moved_at) if time is not None), default=None)
     trims = trust.judged(state.trims, bads)
-    if trims != state.trims and traffic.is_due(changed_at, now, observation.scale):
+    if trims != state.trims and traffic.is_due(changed_at, now, observation.scale, traffic.judged_after(bads.values())):
         state = replace(state, trims=trims, judged_at=now)
         memory = replace(memory, traffic=state)
     weights = apportion(route.weights, route.total)
@@ -211,7 +212,7 @@ def not_followed(route: Route, state: Traffic, observation: Observation) -> str:
         return ""
     if route.followed is False:
         return f"{route.ref} is not served as it is written ({route.note})"
-    return trust.not_followed(state.served, route.weights)
+    return trust.not_followed(state.served, route.weights, state.behind)
 
 
 def _percents(spec: PerformanceSLOSpec) -> Mapping[str, tuple[int, int]]:

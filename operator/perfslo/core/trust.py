@@ -7,7 +7,7 @@ long they took: a backend that was drained to a few requests a minute is judged,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from perfslo.core import quantile, text
 from perfslo.core.frozen import dataclass, replace
@@ -85,18 +85,26 @@ def wrote(traffic: Traffic, weights: Mapping[str, int], reasons: Mapping[str, st
     )
 
 
-def not_followed(served: Mapping[str, float], weights: Mapping[str, int]) -> str:
-    """Which backend gets another share of the requests than its weight says; empty when none does, or too few tell."""
-    requests, total = sum(served.values()), sum(weights.values())
-    if requests < TELLING_REQUESTS or not total:
-        return ""
+def not_followed(served: Mapping[str, float], weights: Mapping[str, int], behind: Set[str] = frozenset()) -> str:
+    """Which backend gets another share of the requests than its weight says; empty when none does, or too few tell.
+
+    Those `behind` may answer fewer than they get, so that all others seem to get more: these are compared with each
+    other, and of the former it is only told that they get too much.
+    """
+    steady = {name: weight for name, weight in weights.items() if name not in behind}
     for name, weight in weights.items():
+        among = weights if name in behind else steady
+        requests, total = sum(served.get(each, 0.0) for each in among), sum(among.values())
+        if requests < TELLING_REQUESTS or not total:
+            continue
         share, seen = weight / total, served.get(name, 0.0) / requests
         chance = TELLING_SIGMAS * math.sqrt(max(share * (1.0 - share), 1.0 / requests) / requests)
-        if abs(seen - share) > chance + ROUNDED:
+        excess = seen - share if name in behind else abs(seen - share)
+        if excess > chance + ROUNDED:
+            besides = f" that are not for {', '.join(sorted(behind))}" if among is not weights and behind else ""
             return (
-                f"{name} is to get {text.percent(share)} of the requests, and got {text.percent(seen)} of the last "
-                f"{text.count(requests)}"
+                f"{name} is to get {text.percent(share)} of the requests{besides}, and got {text.percent(seen)} of the "
+                f"last {text.count(requests)}"
             )
     return ""
 

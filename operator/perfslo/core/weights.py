@@ -56,7 +56,9 @@ class Traffic:
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Why each moved, when they did last."""
     served: Mapping[str, float] = field(default_factory=dict)
-    """Requests of each backend since the weights showed their effect."""
+    """Requests of each backend that were answered since the weights showed their effect."""
+    behind: frozenset[str] = frozenset()
+    """Backends that broke the promise while these were counted: such may leave requests unanswered."""
     move: Move | None = None
     """None once it is judged."""
 
@@ -64,4 +66,4 @@ class Traffic:
 def lasting(traffic: Traffic) -> Traffic:
     """What outlives a restart: what is being counted does not."""
     trims = {name: replace(trim, requests=0.0, bad=0.0) for name, trim in traffic.trims.items()}
-    return replace(traffic, trims=trims, judged_at=None, aims={}, served={})
+    return replace(traffic, trims=trims, judged_at=None, aims={}, served={}, behind=frozenset())

@@ -47,10 +47,11 @@ class Engine:
         latencies = math.ceil(math.log(service.timeout_seconds / loop.SHORTEST_SECONDS) / math.log(loop.STEP)) + 1
         buckets, servers = len(service.buckets_seconds), service.dependency.servers if service.dependency else 0
         self._free_rows = list(range(FIRST_PODS))
+        self._load_rps = np.array(load.rps, float)
         self._world = state.World(
             state=np.zeros(1, state.STATE),
             load_times=np.array(load.times_seconds, float),
-            load_rps=np.array(load.rps, float),
+            load_rps=self._load_rps.copy(),
             bounds=np.array(service.buckets_seconds, float),
             event_times=np.zeros(FIRST_REQUESTS),
             event_whats=np.zeros(FIRST_REQUESTS, np.int64),
@@ -136,6 +137,10 @@ class Engine:
         pod = self.pods[row]
         pod.first, pod.factor, pod.due, pod.at = -1, factor, math.inf, self.state.now
         return row
+
+    def take(self, share: float) -> None:
+        """From the arrival after the next on, this share of the load arrives, 0..1; the rest goes elsewhere."""
+        self._world.load_rps[:] = self._load_rps * share
 
     def slow_down(self, row: int, factor: float) -> None:
         """What the pod begins from now on takes `factor` times as long."""

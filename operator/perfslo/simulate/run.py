@@ -54,7 +54,7 @@ def simulate(scenario: Scenario, policy: Policy, seed: int, progress: Progress |
         policy=policy.name,
         seed=seed,
         allowed_bad_ratio=scenario.allowed_bad_ratio,
-        minutes=tuple(_minutes(scenario, world)),
+        minutes=tuple(minutes(scenario, world)),
         actions=len(moves),
         reversals=int((moves[1:] != moves[:-1]).sum()),
         decision_seconds=tuple(took),
@@ -130,7 +130,8 @@ def most_rps(service: Service) -> float:
     return most
 
 
-def _minutes(scenario: Scenario, world: World) -> Iterable[Minute]:
+def minutes(scenario: Scenario, world: World) -> Iterable[Minute]:
+    """All whole minutes that are judged, once the run is over."""
     count = int(scenario.load.duration_seconds // MINUTE_SECONDS)
     pods = world.pods_ever
     paid = _present(((pod.created, pod.ended) for pod in pods), count)

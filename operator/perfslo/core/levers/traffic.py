@@ -9,7 +9,7 @@ the backends are well everything stays as somebody wrote it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 
 from perfslo.core import text
@@ -286,6 +286,11 @@ def capacities(parts: Mapping[str, Part]) -> Mapping[str, float]:
 
 def _mean(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
     return sum(weights[name] * value for name, value in values.items()) / sum(weights.values()) if values else 0.0
+
+
+def judged_after(bads: Iterable[Bad | None]) -> float:
+    """Windows from a move to the next judgement of backends."""
+    return 1.0 if any(bad and bad.low > ALARM for bad in bads) else SETTLE_WINDOWS
 
 
 def is_due(since: float | None, now: float, scale: TimeScale, windows: float = SETTLE_WINDOWS) -> bool:

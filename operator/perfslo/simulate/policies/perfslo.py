@@ -29,62 +29,22 @@ WORKLOAD = "simulated"
 _NO_ANSWER = measure.missing(Missing("PrometheusUnreachable", "it does not answer"), common=True)
 
 
-class Perfslo:
-    """One SLO and the operator's memory of it. With `restarts_seconds` it loses at these times what a restart loses."""
+class Sight:
+    """What the operator sees of one workload, by way of Kubernetes and Prometheus."""
 
-    name = "perfslo"
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        period_seconds: float = 15.0,
-        restarts_seconds: tuple[float, ...] = (),
-        spec: PerformanceSLOSpec | None = None,
-    ) -> None:
-        """`spec`: in place of the one that promises what the scenario is judged by, with default settings."""
-        self.spec = spec or promised(scenario)
-        self.memory = Memory()
-        self.decision: Decision | None = None
+    def __init__(self, spec: PerformanceSLOSpec, period_seconds: float = 15.0) -> None:
+        self._spec = spec
         self._period_seconds = period_seconds
-        self._restarts = list(restarts_seconds)
         self._rhythm: Rhythm | None = None
         self._starts = Starts()
         self._started: set[int] = set()
-        self._number = 0
-
-    @property
-    def period_seconds(self) -> float:
-        return self._period_seconds
-
-    def decide(self, view: View) -> int:
-        if not isinstance(view, World):
-            raise TypeError("perfslo looks at more than rivals do: run it in a simulate.world.World")
-        while self._restarts and self._restarts[0] <= view.now_seconds:
-            self._restarts.pop(0)
-            self.restart()
-        now, replicas = BEGIN + view.now_seconds, self._replicas(view)
-        observation = measure.observe(self.spec, replicas, self._series(view), self._period_seconds, now)
-        self.decision = decision = decide(self.spec, self.memory, observation)
-        step = decision.plan.steps[0] if decision.plan and decision.plan.steps else None
-        change = None
-        if step and decision.plan:
-            self._number += 1
-            change = Change(f"d{self._number}", now, step, ChangeResult.APPLIED, decision.plan.why)
-        self.memory, _ = conclude(self.spec, decision, change)
-        return step.wanted if isinstance(step, Scale) else view.desired
-
-    def explain(self) -> Mapping[str, float | str]:
-        if self.decision is None or self.decision.plan is None:
-            return {}
-        plan = self.decision.plan
-        return {**plan.numbers, "why": plan.why, "bottleneck": self.decision.diagnosis.bottleneck.value}
 
     def restart(self) -> None:
-        """Go on with what the status keeps."""
-        self.memory = codec.decode(codec.encode(self.memory))
+        """How often pods are scraped has to be found out anew."""
         self._rhythm = None
 
-    def _replicas(self, world: World) -> Replicas:
+    def replicas(self, world: World) -> Replicas:
+        """As the API server shows them."""
         service = world.scenario.service
         for pod in world.living:
             if pod.is_ready and pod.created >= 0 and pod.number not in self._started:
@@ -114,7 +74,7 @@ class Perfslo:
             now=BEGIN + world.now_seconds,
         )
 
-    def _series(self, world: World) -> Series:
+    def series(self, world: World) -> Series:
         """What the queries would say: those of `core.queries`, one by one."""
         prometheus, service = world.prometheus, world.scenario.service
         if not prometheus.up:
@@ -138,7 +98,7 @@ class Perfslo:
         return Series(
             sampling=sampling,
             scrape_seconds=scale.scrape_seconds,
-            histograms={objective.name: rows for objective in self.spec.latency_objectives},
+            histograms={objective.name: rows for objective in self._spec.latency_objectives},
             pods=_row(float(prometheus.pods(scale.stale_after_seconds))),
             completions=_row(prometheus.requests(scale.short_window_seconds)),
             requests=(Row({FAILED: "false"}, max(0.0, counts[-1] - failed)), Row({FAILED: "true"}, failed)),
@@ -150,6 +110,64 @@ class Perfslo:
             cfs_periods=periods,
             cfs_throttled_periods=throttled,
         )
+
+
+class Perfslo:
+    """One SLO and the operator's memory of it. With `restarts_seconds` it loses at these times what a restart loses."""
+
+    name = "perfslo"
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        period_seconds: float = 15.0,
+        restarts_seconds: tuple[float, ...] = (),
+        spec: PerformanceSLOSpec | None = None,
+        sight: Sight | None = None,
+    ) -> None:
+        """`spec`: in place of the one that promises what the scenario is judged by, with default settings.
+
+        `sight`: in place of one that sees no signals.
+        """
+        self.spec = spec or promised(scenario)
+        self.memory = Memory()
+        self.decision: Decision | None = None
+        self._period_seconds = period_seconds
+        self._restarts = list(restarts_seconds)
+        self._sight = sight or Sight(self.spec, period_seconds)
+        self._number = 0
+
+    @property
+    def period_seconds(self) -> float:
+        return self._period_seconds
+
+    def decide(self, view: View) -> int:
+        if not isinstance(view, World):
+            raise TypeError("perfslo looks at more than rivals do: run it in a simulate.world.World")
+        while self._restarts and self._restarts[0] <= view.now_seconds:
+            self._restarts.pop(0)
+            self.restart()
+        now, sight = BEGIN + view.now_seconds, self._sight
+        observation = measure.observe(self.spec, sight.replicas(view), sight.series(view), self._period_seconds, now)
+        self.decision = decision = decide(self.spec, self.memory, observation)
+        step = decision.plan.steps[0] if decision.plan and decision.plan.steps else None
+        change = None
+        if step and decision.plan:
+            self._number += 1
+            change = Change(f"d{self._number}", now, step, ChangeResult.APPLIED, decision.plan.why)
+        self.memory, _ = conclude(self.spec, decision, change)
+        return step.wanted if isinstance(step, Scale) else view.desired
+
+    def explain(self) -> Mapping[str, float | str]:
+        if self.decision is None or self.decision.plan is None:
+            return {}
+        plan = self.decision.plan
+        return {**plan.numbers, "why": plan.why, "bottleneck": self.decision.diagnosis.bottleneck.value}
+
+    def restart(self) -> None:
+        """Go on with what the status keeps."""
+        self.memory = codec.decode(codec.encode(self.memory))
+        self._sight.restart()
 
 
 def promised(scenario: Scenario) -> PerformanceSLOSpec:
