@@ -12,8 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfslo.core import codec
-from perfslo.core.memory import Bin, BudgetSlice, Capacity, Curve, Decision, Ledger, Memory, Order, Sample
+from perfslo.core import codec, forecast
+from perfslo.core.memory import (
+    Bin,
+    BudgetSlice,
+    Capacity,
+    Counted,
+    Curve,
+    Decision,
+    Errors,
+    Ledger,
+    Memory,
+    Order,
+    Recommendation,
+    Regret,
+    Sample,
+    ScaleEvent,
+)
 
 finite = st.floats(min_value=0, max_value=1e9, allow_nan=False)
 words = st.text(max_size=30)
@@ -56,6 +71,8 @@ memories = st.builds(
     startup_seconds=st.none() | finite,
     history=st.lists(decisions, max_size=10).map(tuple),
     ledgers=st.dictionaries(words, ledgers, max_size=3),
+    recommendations=st.lists(st.builds(Recommendation, finite, finite, st.integers(0, 99)), max_size=50).map(tuple),
+    highs=st.lists(st.builds(Sample, finite, finite), max_size=13).map(tuple),
     arrivals=st.just((Sample(1.0, 2.0),)),
 )
 
@@ -84,6 +101,30 @@ def test_slow_facts_survive_and_fast_ones_do_not() -> None:
     )
     after = codec.decode(codec.encode(before))
     assert after == replace(before, known_since=None, order=None)
+
+
+def test_the_last_hour_survives_as_far_as_reductions_look_back() -> None:
+    asked = [Recommendation(100.0 * n, 100.0 * n + 90.0, pods) for n, pods in enumerate((9, 4, 6, 5, 5, 2))]
+    before = Memory(
+        errors=forecast.BELIEVED,
+        highs=(Sample(1.0, 20.0),),
+        recommendations=tuple(asked),
+        scale_events=tuple(ScaleEvent(float(n), n) for n in range(100)),
+        regrets=(Regret(5.0, 60.0, 7),),
+        lately=Counted(100.0, 2.0),
+        spend=1.5,
+    )
+    after = codec.decode(codec.encode(before))
+    assert [one.replicas for one in after.recommendations] == [9, 6, 5, 2]
+    assert [event.change for event in after.scale_events] == list(range(60, 100))
+    assert after == replace(before, recommendations=after.recommendations, scale_events=after.scale_events)
+    part = codec.decode(codec.encode(Memory(backends={"a": before}))).backends["a"]
+    assert part == after
+
+
+def test_forecast_errors_of_another_shape_are_learnt_anew() -> None:
+    odd = Memory(startup_seconds=7.0, errors=Errors((1.0, 2.0), 0.0, 0.0))
+    assert codec.decode(codec.encode(odd)) == replace(odd, errors=None)
 
 
 def test_the_worst_case_sheds_the_oldest_and_keeps_the_capacity() -> None:

@@ -12,8 +12,22 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from perfslo.core.forecast import RATIOS
 from perfslo.core.frozen import dataclass, replace
-from perfslo.core.memory import MAX_HISTORY, Capacity, Decision, Ledger, Memory, Usual
+from perfslo.core.memory import (
+    MAX_HISTORY,
+    Capacity,
+    Counted,
+    Decision,
+    Errors,
+    Ledger,
+    Memory,
+    Recommendation,
+    Regret,
+    Sample,
+    ScaleEvent,
+    Usual,
+)
 from perfslo.core.trials import NO_TRIALS, Trials
 from perfslo.core.weights import Traffic, lasting
 
@@ -25,12 +39,28 @@ MAX_DECODED_BYTES = 1 << 20
 """Far above what `encode` writes; a damaged or hostile status must not unpack into the operator's memory."""
 MAX_SENTENCE = 300
 """Characters of a decision's sentence that are kept."""
+MAX_SCALE_EVENTS = 40
+"""An hour of a busy service."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lately:
+    """Of the last hour or two: whoever does not know it reduces too early, or too often."""
+
+    errors: Errors | None = None
+    highs: tuple[Sample, ...] = ()
+    recommendations: tuple[Recommendation, ...] = ()
+    scale_events: tuple[ScaleEvent, ...] = ()
+    regrets: tuple[Regret, ...] = ()
+    used: Counted = Counted()
+    spend: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _SavedBackend:
     capacities: tuple[Capacity, ...] = ()
     startup_seconds: float | None = None
+    lately: _Lately = _Lately()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +76,7 @@ class _Saved:
     traffic: Traffic = Traffic()
     trials: Trials = NO_TRIALS
     usual: Mapping[str, Usual] = field(default_factory=dict)
+    lately: _Lately = _Lately()
 
 
 _SAVED: TypeAdapter[_Saved] = TypeAdapter(_Saved)
@@ -60,10 +91,14 @@ def encode(memory: Memory) -> str:
         _trim(memory.last_decision) if memory.last_decision else None,
         tuple(_trim(decision) for decision in memory.history),
         memory.ledgers,
-        {name: _SavedBackend(own.capacities, own.startup_seconds) for name, own in memory.backends.items()},
+        {
+            name: _SavedBackend(own.capacities, own.startup_seconds, _lately(own))
+            for name, own in memory.backends.items()
+        },
         lasting(memory.traffic),
         memory.trials,
         memory.usual,
+        _lately(memory),
     )
     while len(text := _pack(saved)) > MAX_ENCODED_BYTES:
         saved = _shed(saved)
@@ -84,20 +119,52 @@ def decode(text: str | None) -> Memory:
         return Memory()
     if saved.version != VERSION:
         return Memory()
-    return Memory(
-        capacities=saved.capacities,
-        startup_seconds=saved.startup_seconds,
+    return replace(
+        _memory(saved),
         last_decision=saved.last_decision,
         history=saved.history[:MAX_HISTORY],
         ledgers=saved.ledgers,
-        backends={
-            name: Memory(capacities=own.capacities, startup_seconds=own.startup_seconds)
-            for name, own in saved.backends.items()
-        },
+        backends={name: _memory(own) for name, own in saved.backends.items()},
         traffic=saved.traffic,
         trials=saved.trials,
         usual=saved.usual,
     )
+
+
+def _memory(saved: _Saved | _SavedBackend) -> Memory:
+    lately = saved.lately
+    return Memory(
+        capacities=saved.capacities,
+        startup_seconds=saved.startup_seconds,
+        errors=lately.errors if lately.errors and len(lately.errors.ratios) == len(RATIOS) else None,
+        highs=lately.highs,
+        recommendations=lately.recommendations,
+        scale_events=lately.scale_events,
+        regrets=lately.regrets,
+        lately=lately.used,
+        spend=lately.spend,
+    )
+
+
+def _lately(memory: Memory) -> _Lately:
+    return _Lately(
+        memory.errors,
+        memory.highs,
+        _highest(memory.recommendations),
+        memory.scale_events[-MAX_SCALE_EVENTS:],
+        memory.regrets,
+        memory.lately,
+        memory.spend,
+    )
+
+
+def _highest(recommendations: tuple[Recommendation, ...]) -> tuple[Recommendation, ...]:
+    """Those that a look back for the most replicas can find: no later one is as high."""
+    kept: list[Recommendation] = []
+    for one in reversed(recommendations):
+        if not kept or one.replicas > kept[-1].replicas:
+            kept.append(one)
+    return tuple(reversed(kept))
 
 
 def _pack(saved: _Saved) -> str:
@@ -133,6 +200,8 @@ def _shed(saved: _Saved) -> _Saved:
         return replace(saved, history=saved.history[:-1])
     if any(len(ledger.slices) > 1 for ledger in saved.ledgers.values()):
         return replace(saved, ledgers={promise: _newer_half(ledger) for promise, ledger in saved.ledgers.items()})
+    if saved.lately != _Lately():
+        return replace(saved, lately=_Lately())
     if len(saved.capacities) > 1:
         return replace(saved, capacities=saved.capacities[:-1])
     if saved.backends:
@@ -144,9 +213,10 @@ def _shed(saved: _Saved) -> _Saved:
 
 
 def _newest_versions(backends: Mapping[str, _SavedBackend]) -> Mapping[str, _SavedBackend]:
-    """The newest version of each; when that is all there is, nothing of the last of them."""
-    if any(len(own.capacities) > 1 for own in backends.values()):
-        return {name: replace(own, capacities=own.capacities[:1]) for name, own in backends.items()}
+    """The newest version of each, and not the last hour; when that is all there is, nothing of the last of them."""
+    newest = {name: _SavedBackend(own.capacities[:1], own.startup_seconds) for name, own in backends.items()}
+    if newest != backends:
+        return newest
     return dict(list(backends.items())[:-1])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
 from perfslo.core import budget, capacity, evidence, experiment, objectives, overload, regret, sizing, usual
 from perfslo.core.frozen import replace
@@ -12,6 +14,8 @@ from perfslo.core.memory import (
     Memory,
     Order,
     Recommendation,
+    Regret,
+    Sample,
     ScaleEvent,
 )
 from perfslo.core.model import Change, ChangeResult, Diagnosis, Observation, Outcome, Plan, Verdict
@@ -24,6 +28,7 @@ MAX_RECOMMENDATIONS = 400
 MAX_SCALE_EVENTS = 400
 LONGEST_BEHAVIOR_SECONDS = 3600.0
 """Longest stabilization window and policy period that autoscaling/v2 admits."""
+Event = TypeVar("Event", Sample, Recommendation, ScaleEvent, Regret)
 FEW_NEW = 0.8
 """Of the pods: with so many that are not new, completions per pod are at most a quarter more than they seem."""
 
@@ -32,7 +37,7 @@ def absorb(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -
     """Learn: arrivals, pods, capacity, budget. Call it once a cycle, before anything is decided."""
     now, scale = observation.time, observation.scale
     if memory.time is None or not 0 <= now - memory.time <= GAP_UNITS * scale.unit_seconds:
-        memory = _slow_facts(memory)
+        memory = _slow_facts(memory, now)
     elapsed = now - memory.time if memory.time is not None else 0.0
     memory = usual.noticed(spec, memory, observation)
     memory = evidence.gathered(spec, memory, observation)
@@ -104,7 +109,8 @@ def record(
     )
 
 
-def _slow_facts(memory: Memory) -> Memory:
+def _slow_facts(memory: Memory, now: float) -> Memory:
+    """What outlives a pause. Nothing of it is of a time to come, which a clock that went back would wait for."""
     return Memory(
         capacities=memory.capacities,
         startup_seconds=memory.startup_seconds,
@@ -116,7 +122,18 @@ def _slow_facts(memory: Memory) -> Memory:
         traffic=memory.traffic,
         trials=memory.trials,
         usual=memory.usual,
+        errors=memory.errors,
+        highs=_past(memory.highs, now),
+        recommendations=_past(memory.recommendations, now),
+        scale_events=_past(memory.scale_events, now),
+        regrets=_past(memory.regrets, now),
+        lately=memory.lately,
+        spend=memory.spend,
     )
+
+
+def _past(events: tuple[Event, ...], now: float) -> tuple[Event, ...]:
+    return tuple(event for event in events if event.time <= now)
 
 
 def _learnt(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, elapsed: float) -> Memory:

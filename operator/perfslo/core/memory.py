@@ -1,8 +1,8 @@
 """What is remembered of one SLO from cycle to cycle.
 
-Slow facts (capacity, start-up time, decisions, the error budget) survive a restart: `codec` carries them
-through the status. Fast ones (arrivals, recommendations, what is settling) are rebuilt by observing; until they are,
-nothing is reduced.
+Slow facts (capacity, start-up time, decisions, the error budget, what was asked for and what came in the last hour)
+survive a restart: `codec` carries them through the status. Fast ones (arrivals, what is settling) are rebuilt by
+observing; until they are, nothing is reduced.
 """
 
 from __future__ import annotations
@@ -211,6 +211,17 @@ class Memory:
     """By name: what signals say while the promise is kept."""
     backends: Mapping[str, Memory] = field(default_factory=dict)
     """By name, where each backend has a workload of its own: of these what they carry and how they start survives."""
+    errors: Errors | None = None
+    """Of forecasts; None before any came true."""
+    highs: tuple[Sample, ...] = ()
+    """The highest load of each slot of the last hour, oldest first; the time is a slot's begin."""
+    recommendations: tuple[Recommendation, ...] = ()
+    scale_events: tuple[ScaleEvent, ...] = ()
+    regrets: tuple[Regret, ...] = ()
+    lately: Counted = Counted()
+    """Requests of the last hour or so, decayed, and how many slow ones were allowed, times what was used of that."""
+    spend: float = 1.0
+    """Times the planned part of the allowance: more when less was used than planned (see `sizing`)."""
     # fast facts
     time: float | None = None
     """Of the newest observation."""
@@ -225,10 +236,6 @@ class Memory:
     arrivals: tuple[Sample, ...] = ()
     in_flight: tuple[Sample, ...] = ()
     expected: tuple[Expected, ...] = ()
-    errors: Errors | None = None
-    """Of forecasts; None before any came true."""
-    highs: tuple[Sample, ...] = ()
-    """The highest load of each slot of the last hour, oldest first; the time is a slot's begin."""
     ready: int = 0
     readies: tuple[Sample, ...] = ()
     """How many were ready of late, of one version."""
@@ -249,13 +256,6 @@ class Memory:
     """The worst objective's share of slow requests over its allowance, as long as a window looks back."""
     easing: bool = False
     """Whether it is falling: what was done, or less load, is already taking effect."""
-    recommendations: tuple[Recommendation, ...] = ()
-    scale_events: tuple[ScaleEvent, ...] = ()
-    regrets: tuple[Regret, ...] = ()
-    lately: Counted = Counted()
-    """Requests of the last hour or so, decayed, and how many slow ones were allowed, times what was used of that."""
-    spend: float = 1.0
-    """Times the planned part of the allowance: more when less was used than planned (see `sizing`)."""
     order: Order | None = None
     fruitless: int = 0
     """Consecutive scale-outs that brought nothing."""
