@@ -81,6 +81,21 @@ class Shop:
         }
         self.stage.slo("shop", spec | changes)
 
+    @contextmanager
+    def calm(
+        self,
+        levers: Mapping[str, Any],
+        signals: Sequence[str] = ("db", "pool-wait"),
+        values: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Iterator[None]:
+        """Open, promised with these levers, and nothing the matter yet."""
+        self.open([*levers], **(values or {}))
+        with self.quick_kubelet():
+            self.promise(levers, signals, **changes)
+            self.gets_usual()
+            yield
+
     def gets_usual(self) -> None:
         """Until it is known what is usual, as nothing is the matter."""
         self.stage.eventually("it is healthy", lambda: self.state() == "Healthy", seconds=120)

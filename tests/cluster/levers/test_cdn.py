@@ -14,11 +14,7 @@ FLAG = {"configMap": "shop-flags", "key": "CDN", "onValue": "on", "offValue": "o
 
 def test_a_cdn_takes_the_static_requests_when_they_are_what_is_slow(stage: Stage) -> None:
     shop = Shop(stage)
-    shop.open(["cdn"])
-    with shop.quick_kubelet():
-        shop.promise({"cdn": {"flag": FLAG, "confirm": "cdn-on", "warmupSeconds": 5}}, maxReplicas=3)
-        shop.gets_usual()
-
+    with shop.calm({"cdn": {"flag": FLAG, "confirm": "cdn-on", "warmupSeconds": 5}}, maxReplicas=3):
         shop.behave(static_ratio=0.6, static_ms=300)
         stage.eventually("it is turned on", lambda: shop.flag("CDN") == "on", seconds=120)
         stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=90)

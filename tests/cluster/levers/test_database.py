@@ -12,13 +12,11 @@ pytestmark = pytest.mark.cluster
 
 def test_a_pool_grows_within_the_budget_when_it_is_exhausted_and_replicas_do_not(stage: Stage) -> None:
     shop = Shop(stage, threshold_ms=400, behaviour={**QUICK, "query_ms": 60}, pool_size=2)
+    pool = {"configMap": "shop-flags", "key": "POOL_SIZE", "maxSize": 16}
+    lever = {"budget": "main", "connectionsPerReplica": 4, "pool": pool}
     # A rollout of two pods has three: pools of four take twelve connections, and a third pod would exceed the budget.
-    shop.open(["database"], databases={"main": {"maxConnections": 13, "reserved": 1}})
-    with shop.quick_kubelet():
-        pool = {"configMap": "shop-flags", "key": "POOL_SIZE", "maxSize": 16}
-        shop.promise({"database": {"budget": "main", "connectionsPerReplica": 4, "pool": pool}}, signals=["pool-wait"])
-        shop.gets_usual()
-
+    databases = {"main": {"maxConnections": 13, "reserved": 1}}
+    with shop.calm({"database": lever}, signals=["pool-wait"], values={"databases": databases}):
         shop.behave(query_ms=190)
         stage.eventually("the pool is found", lambda: shop.bottleneck() == "ConnectionPoolBound", seconds=90)
         stage.eventually("it grows", lambda: shop.flag("POOL_SIZE") == "4", seconds=120)

@@ -15,12 +15,7 @@ HARM = {"configMap": "shop-flags", "key": "POOL_SIZE", "onValue": "1", "offValue
 
 def test_what_makes_things_worse_is_undone_at_once_and_then_barred(stage: Stage) -> None:
     shop = Shop(stage)
-    shop.open(["cache"])
-    with shop.quick_kubelet():
-        tier = {"name": "odd", "flag": HARM, "warmupSeconds": 10}
-        shop.promise({"cache": {"tiers": [tier]}}, maxReplicas=2)
-        shop.gets_usual()
-
+    with shop.calm({"cache": {"tiers": [{"name": "odd", "flag": HARM, "warmupSeconds": 10}]}}, maxReplicas=2):
         shop.behave(query_ms=3 * QUICK["query_ms"])
         stage.eventually("it is tried", lambda: shop.flag("POOL_SIZE") == "1", seconds=120)
         stage.eventually("it is found to do harm", lambda: shop.verdicts()[-1:] == ["Worse"], seconds=60)
