@@ -29,6 +29,7 @@ from perfslo.edges.kube.reference import Reference
 from perfslo.edges.kube.world import World
 from perfslo.edges.metrics import Metrics
 from perfslo.edges.prometheus.source import Sources
+from perfslo.edges.prometheus.statistics import DatabaseStatistics
 from perfslo.edges.scribe import Scribe, read_status
 from perfslo.edges.standing import Survey
 from perfslo.edges.watch import SLO, Registry
@@ -87,6 +88,7 @@ class Cycle:
         self.heartbeat: float | None = None
         """Monotonic: when the cycle was last seen moving; None on a standby."""
         self._history = History(sources)
+        self._statistics = DatabaseStatistics(settings.databases, settings.sources, sources.look)
         self.metrics = Metrics(lambda: [*self.turns.values()], sources)  # a copy: it is scraped in another thread
 
     async def run(self) -> None:
@@ -111,7 +113,7 @@ class Cycle:
         subjects = await self._look_up(slos, now)
         rivals = _rivals(subject.slo for subject in subjects.values())
         budgets = self._settings.databases if "database" in self._settings.levers else None
-        survey = Survey(self._world, budgets, subjects.values(), now)
+        survey = Survey(self._world, budgets, subjects.values(), now, self._statistics.of)
         turned: list[str] = []
         for measuring in asyncio.as_completed([self._measure(those) for those in _by_source(subjects)]):
             those, measured = await measuring
@@ -120,6 +122,9 @@ class Cycle:
         self._remember(slos)
         await self._tidy_up(slos, now)
         await self._fill_in(slos, subjects, now)
+        if budgets:
+            with self._contained("databases not looked at"):
+                await self._statistics.refresh(_budgets(subjects.values()))
 
     async def _look_up(self, slos: Mapping[str, SLO], now: float) -> Mapping[str, Subject]:
         subjects = {}
@@ -353,6 +358,12 @@ def _conflicts(subject: Subject, rivals: Rivals) -> Mapping[str, Conflict]:
 def _of_step(conflicts: Mapping[str, Conflict], plan: Plan) -> Conflict | None:
     """That which stands against the plan's first step."""
     return next((conflicts.get(key) for key in map(knobs.lever_key, plan.steps)), None)
+
+
+def _budgets(subjects: Iterable[Subject]) -> frozenset[str]:
+    """Of databases, that any of them names."""
+    levers = (subject.spec.levers for subject in subjects)
+    return frozenset(its.database.budget for its in levers if its and its.database)
 
 
 def _wanted(subjects: Mapping[str, Subject]) -> Iterator[Wanted]:

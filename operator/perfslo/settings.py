@@ -206,6 +206,16 @@ class NamedSignal(_Frozen):
         return self
 
 
+class Statistics(_Frozen):
+    """Where postgres_exporter's series about a database are, by which slow statements and missing indexes are found."""
+
+    source: str = "default"
+    matchers: tuple[Matcher, ...] = ()
+    """Which exporter; the source's matchers are put on every selector, too."""
+    namespaces: tuple[str, ...] = ()
+    """Whose SLOs may be told of its statements; empty means who may use its source."""
+
+
 class Database(_Frozen):
     """Connections that all SLOs which name it share."""
 
@@ -213,6 +223,7 @@ class Database(_Frozen):
     """What the database, or the pooler before it, takes in all."""
     reserved: int = Field(default=0, ge=0)
     """Kept free for others: migrations, backups, people."""
+    statistics: Statistics | None = None
 
     @model_validator(mode="after")
     def _leaves_some(self) -> Database:
@@ -271,11 +282,16 @@ class Settings(_Frozen):
         return max(LEAST_PATIENCE_SECONDS, self.cycle_seconds)
 
     @model_validator(mode="after")
-    def _signals_have_sources(self) -> Settings:
-        for name, signal in self.signals.items():
-            if signal.source not in self.sources:
+    def _sources_are_defined(self) -> Settings:
+        named = {f"signals.{name}": signal.source for name, signal in self.signals.items()} | {
+            f"databases.{name}.statistics": database.statistics.source
+            for name, database in self.databases.items()
+            if database.statistics
+        }
+        for where, source in named.items():
+            if source not in self.sources:
                 defined = ", ".join(sorted(self.sources)) or "none"
-                raise ValueError(f"signals.{name}.source: no source {signal.source!r} is defined (defined: {defined})")
+                raise ValueError(f"{where}.source: no source {source!r} is defined (defined: {defined})")
         return self
 
 

@@ -159,6 +159,25 @@ def test_conditions_that_are_well_are_not_trouble() -> None:
     assert "NoOtherWriter" not in told
 
 
+def test_what_people_should_look_at_stands_with_its_lever() -> None:
+    levers = [
+        {"name": "replicas", "state": "Idle"},
+        {
+            "name": "database",
+            "state": "Idle",
+            "observed": "pool=10",
+            "recommendations": ["slow statement x", "index y"],
+        },
+    ]
+    told = list(story(slo({"summary": {"state": "Healthy"}, "levers": levers}), NOW))
+    at = told.index("Other levers:")
+    assert told[at + 1 : at + 4] == [
+        "  database: Idle, set to pool=10",
+        "      Look at: slow statement x.",
+        "      Look at: index y.",
+    ]
+
+
 def test_backends_and_why_their_weights_moved() -> None:
     status = {
         "summary": {"state": "Breaching", "target": "HTTPRoute/checkout", "replicas": "4/4"},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core.databases import Connections
 from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import knobs
 from perfslo.core.measure import NOT_MEASURED
@@ -15,7 +16,6 @@ from perfslo.core.memory import Memory
 from perfslo.core.model import (
     Change,
     ChangeResult,
-    Connections,
     Histogram,
     Knob,
     LatencyReading,

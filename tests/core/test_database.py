@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfslo.api.v1alpha1 import DatabaseLever
+from perfslo.core.databases import Connections
 from perfslo.core.levers import database
 from perfslo.core.levers.knobs import POOL
-from perfslo.core.model import Bottleneck, Connections, Missing, Standing, Value
+from perfslo.core.model import Bottleneck, Missing, Standing, Value
 from tests.core.stress import Stress, deeds, promise
 
 LEVER: dict[str, Any] = {

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfslo.core import codec
+from perfslo.core.databases import Connections
 from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import database, knobs
 from perfslo.core.memory import Memory, Sample, Usual
@@ -17,7 +18,6 @@ from perfslo.core.model import (
     Bottleneck,
     Change,
     ChangeResult,
-    Connections,
     Histogram,
     Missing,
     Observation,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfslo.api.v1alpha1 import DatabaseLever, PerformanceSLOSpec
+from perfslo.core.databases import Connections
 from perfslo.core.levers import database, knobs
-from perfslo.core.model import Connections, Missing, OtherWriter, Standing, Target, TargetProblem, Value
+from perfslo.core.model import Missing, OtherWriter, Standing, Target, TargetProblem, Value
 from perfslo.core.steps import Scale, Switch, TargetRef
 from perfslo.edges.kube.consents import ConfigMap
 from perfslo.edges.kube.policies import Policy

@@ -47,6 +47,8 @@ def test_the_chart_is_without_lint() -> None:
         ("databases: {pg: {}}", "maxConnections"),
         ("databases: {Pg: {maxConnections: 9}}", "Pg"),
         ("databases: {pg: {maxConnections: 0}}", "/databases/pg/maxConnections"),
+        ("databases: {pg: {maxConnections: 9, statistics: {query: up}}}", "query"),
+        ("databases: {pg: {maxConnections: 9, statistics: {matchers: [{label: a-b, value: x}]}}}", "/matchers/0/label"),
         ("watch: {namespace: [shop]}", "namespace"),
         ("scaleKinds: [{kind: Rollout}]", "/scaleKinds/0"),
         ("scaleKinds: [{group: argoproj.io, version: v1, kind: rollout, resource: rollouts}]", "/scaleKinds/0/kind"),

@@ -78,7 +78,9 @@ def story(slo: JSON, now: datetime) -> Iterator[str]:
         yield from (f"  {_backend(backend)}" for backend in status.backends)
     if levers := [lever for lever in status.levers if lever.name not in ("replicas", "traffic")]:
         yield "Other levers:"
-        yield from (f"  {_lever(lever)}" for lever in levers)
+        for lever in levers:
+            yield f"  {_lever(lever)}"
+            yield from (f"      Look at: {words}." for words in lever.recommendations)
     if trouble := [c for c in status.conditions if _TROUBLE.get(c.type) == c.status]:
         yield "To look at:"
         yield from (f"  {condition.reason}: {condition.message}" for condition in trouble)

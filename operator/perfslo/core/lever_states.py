@@ -5,8 +5,9 @@ from __future__ import annotations
 from perfslo.api.v1alpha1 import LeverState, LeverStatus
 from perfslo.core import shares, text
 from perfslo.core.apportion import shares_of
-from perfslo.core.levers import knobs
-from perfslo.core.model import ChangeResult, Target
+from perfslo.core.levers import advice, knobs
+from perfslo.core.levers.database import NOT_MEASURED
+from perfslo.core.model import ChangeResult, Missing, Target
 from perfslo.core.steps import Balance
 from perfslo.core.turn import Turn
 
@@ -43,7 +44,24 @@ def _lever(turn: Turn, name: str) -> LeverStatus:
         observed=_observed(turn, name),
         desired=_desired(turn) if name == "replicas" else None,
         message=_lever_message(turn, name),
+        recommendations=_recommendations(turn) if name == "database" else (),
     )
+
+
+def _recommendations(turn: Turn) -> tuple[str, ...]:
+    known = turn.observation.standing.statistics if turn.observation else NOT_MEASURED
+    if isinstance(known, Missing):
+        return ()
+    promised_seconds = turn.spec.primary_latency.threshold_seconds
+    return tuple(text.clipped(words, MAX_LONG_TEXT) for words in advice.recommendations(known, promised_seconds))
+
+
+def _without_statistics(turn: Turn) -> str:
+    """Why nothing is recommended about the database; empty when that is known, or nobody wants to know."""
+    known = turn.observation.standing.statistics if turn.observation else NOT_MEASURED
+    if not isinstance(known, Missing) or known == NOT_MEASURED:
+        return ""
+    return f"nothing is known of the database's statements: {known.message or known.reason}"
 
 
 def _policy(turn: Turn) -> LeverStatus:
@@ -95,6 +113,8 @@ def _observed(turn: Turn, name: str) -> str | None:
 def _lever_message(turn: Turn, name: str) -> str | None:
     """What was thought of pulling it."""
     said = [words for words in (turn.plan.alternatives if turn.plan else ()) if words.split(":")[0].split()[0] == name]
+    if name == "database" and (why := _without_statistics(turn)):
+        said.append(why)
     return text.clipped("; ".join(said), MAX_LONG_TEXT) if said and name != "replicas" else None
 
 

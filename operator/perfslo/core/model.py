@@ -12,6 +12,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from perfslo.core.databases import Connections, Statistics
 from perfslo.core.frozen import dataclass
 from perfslo.core.steps import Step, TargetRef
 from perfslo.core.timescale import TimeScale
@@ -116,16 +117,6 @@ Knob = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
-    """A database's budget of connections, which all SLOs that name it share."""
-
-    limit: int
-    """Connections that they may open together: what the database takes, less what is reserved for others."""
-    others: int
-    """What the other SLOs' pods may open, with those that a rollout adds (see `levers.database.drawn`)."""
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """Where levers stand. What the SLO does not name is not in here; what could not be read is Missing."""
 
@@ -140,6 +131,8 @@ class Standing:
     """
     connections: Connections | Missing = Missing("NotMeasured")
     """Of the database lever's budget."""
+    statistics: Statistics | Missing = Missing("NotMeasured")
+    """Of the database behind that budget; NotMeasured when the administrator does not say where they are."""
 
 
 @dataclass(frozen=True, slots=True)

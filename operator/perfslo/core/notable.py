@@ -23,7 +23,7 @@ NOISE_REQUESTS = 1000.0
 _MEASURED = {
     "p50", "p95", "p99", "requestsPerSecond", "errors", "cpu", "throttled", "memory", "memoryOfLimit", "disk",
     "network", "utilization", "budget", "budgetRemainingPercent", "current", "value", "badPercent", "requests",
-    "message",
+    "message", "recommendations",
 }  # fmt: skip
 """Fields whose numbers carry noise, and so do those of the fields within."""
 _RIDE_ALONG = {"observedTime", "ageSeconds", "exhaustsAt", "badPercentLow", "badPercentHigh"}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from perfslo.api.v1alpha1 import DatabaseLever, PerformanceSLOSpec
+from perfslo.core.databases import Connections, Statistics
 from perfslo.core.levers import database, knobs
 from perfslo.core.levers.knobs import Key
-from perfslo.core.model import Connections, Knob, Missing, Signal, Standing, Target, TargetProblem
+from perfslo.core.model import Knob, Missing, Signal, Standing, Target, TargetProblem
 from perfslo.core.steps import Scale, Step, Switch, TargetRef
 from perfslo.core.turn import Conflict
 from perfslo.edges.kube.consents import ConfigMap
@@ -18,6 +19,9 @@ from perfslo.edges.kube.reference import Reference
 from perfslo.settings import Database
 
 NO_POOL = Missing("NotMeasured")
+
+Told = Callable[[str, str], Statistics | Missing]
+"""What an SLO in a namespace may be told of the database behind a budget."""
 
 
 class Eyes(Protocol):
@@ -46,11 +50,17 @@ class Survey:
     """
 
     def __init__(
-        self, eyes: Eyes, budgets: Mapping[str, Database] | None, subjects: Iterable[Subject], now: float
+        self,
+        eyes: Eyes,
+        budgets: Mapping[str, Database] | None,
+        subjects: Iterable[Subject],
+        now: float,
+        statistics: Told = lambda namespace, budget: database.NOT_MEASURED,
     ) -> None:
         self._eyes = eyes
         self._budgets = budgets
         self._now = now
+        self._statistics = statistics
         self._drawn = Counter[str]()
         for subject in subjects:
             if lever := _lever(subject.spec):
@@ -86,6 +96,7 @@ class Survey:
             },
             signals=signals,
             connections=self._connections(subject, values.get(knobs.POOL, NO_POOL)),
+            statistics=self._statistics(namespace, lever.budget) if (lever := _lever(spec)) else database.NOT_MEASURED,
         )
 
     def _policy(self, namespace: str, spec: PerformanceSLOSpec) -> dict[Knob, str | Missing]:

@@ -213,6 +213,8 @@ class LeverStatus(Model):
     """When it was changed last."""
     message: LongText | None = None
     """Why the state is what it is."""
+    recommendations: Annotated[tuple[LongText, ...], Field(strict=False, max_length=8)] = ()
+    """What people should look at, such as slow statements and missing indexes, biggest first; never executed."""
 
 
 class BackendStatus(Model):
