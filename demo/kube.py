@@ -7,8 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +64,6 @@ def load_images() -> None:
 def take_down() -> None:
     """Removes a cluster that `bring_up` made; the user's own stays. Raises CommandError."""
     _cluster_script("down")
-
-
-def change_behaviour(cluster: Cluster, namespace: str, service: str, behaviour: Mapping[str, float]) -> None:
-    """Changes how the running pods of a service behave, and those to come, without a rollout; seconds until it shows.
-
-    The kubelet renews mounted ConfigMaps when it looks at a pod again, which an annotation makes it do now.
-    """
-    data = {"data": {"behaviour.json": json.dumps(behaviour)}}
-    cluster.kubectl(
-        "patch", f"--namespace={namespace}", f"configmap/{service}-behaviour", f"--patch={json.dumps(data)}"
-    )
-    changed = f"demo.perfslo.io/behaviour-changed={time.time():.3f}"
-    cluster.kubectl("annotate", f"--namespace={namespace}", "pods", f"--selector=app={service}", "--overwrite", changed)
 
 
 def run(command: list[str], stdin: str | None = None) -> str:

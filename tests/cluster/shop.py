@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -103,8 +102,7 @@ class Shop:
         self.stage.holds("nothing is touched", lambda: self.flags() == untouched, seconds=30)
 
     def behave(self, **changes: float) -> None:
-        data = {"data": {"behaviour.json": json.dumps({**self.behaviour, **changes})}}
-        self.stage.kubectl("patch", "configmap/shop-behaviour", f"--patch={json.dumps(data)}")
+        self.stage.behave("shop", {**self.behaviour, **changes})
 
     @contextmanager
     def quick_kubelet(self) -> Iterator[None]:

@@ -53,6 +53,12 @@ class Stage:
     ) -> None:
         self.apply(render.service(name, replicas=replicas, workers=workers, behaviour=behaviour))
 
+    def behave(self, name: str, behaviour: Mapping[str, float]) -> None:
+        """From now on, without a rollout: the kubelet looks at mounted files when a pod has changed."""
+        data = json.dumps({"data": {"behaviour.json": json.dumps(behaviour)}})
+        self.kubectl("patch", f"configmap/{name}-behaviour", f"--patch={data}")
+        self.kubectl("annotate", "pods", f"--selector=app={name}", "--overwrite", f"changed={time.time():.3f}")
+
     def operator(self, values: Mapping[str, Any] | None = None, *, release: str = "perfslo") -> None:
         """Install the chart for this namespace only, with this stage's Prometheus as the default source."""
         self.helm(

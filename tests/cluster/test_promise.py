@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -67,7 +66,7 @@ def _play(stage: Stage, service: Service) -> list[str]:
     if service.slower:
         load.wait_until(CHANGE)
         problems += _kept(load, RISE, CHANGE, "before it was changed")
-        _change(stage, service)
+        stage.behave(service.name, service.slower)
     load.wait_until(FALL - 1)
     problems += _kept(load, CHANGE if service.slower else RISE, FALL, "while the load was high")
     peak = stage.replicas(target)
@@ -98,12 +97,6 @@ def _kept(load: Load, start: int, end: int, when: str) -> list[str]:
     if last_bad + WINDOW_SECONDS > start + (end - start) * (2 / 3 if LONG else 0.9):
         return [f"not back under target for long {when}: {[f'{t}s {r:.0%}' for t, r in ratios.items()]}"]
     return []
-
-
-def _change(stage: Stage, service: Service) -> None:
-    data = json.dumps({"data": {"behaviour.json": json.dumps(service.slower)}})
-    stage.kubectl("patch", f"configmap/{service.name}-behaviour", f"--patch={data}")
-    stage.kubectl("annotate", "pods", f"--selector=app={service.name}", "--overwrite", "changed=now")
 
 
 def _smallest_that_holds(stage: Stage, service: Service, known: int) -> int:

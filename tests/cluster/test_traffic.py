@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -85,14 +84,14 @@ def opened(stage: Stage, run: Run, kind: RouteKind) -> Iterator[Shop]:
 @PROXIES
 def test_a_slower_backend_gets_less_and_then_its_share_again(stage: Stage, run: Run, kind: RouteKind) -> None:
     with opened(stage, run, kind) as shop:
-        behave(stage, "one", SLOWER)
+        stage.behave("one", SLOWER)
         stage.eventually("the promise is broken", lambda: not shop.kept(), seconds=90)
         stage.eventually("one is left alone", lambda: shop.share("one") < 0.15, seconds=240, pause=5)
         stage.eventually("the promise is kept again", shop.kept, seconds=120)
         assert any("one: " in why for why in shop.moves()), shop.moves()
         assert shop.replicas() == dict.fromkeys(BACKENDS, REPLICAS), "by weight alone"
 
-        behave(stage, "one", USUAL)
+        stage.behave("one", USUAL)
         stage.eventually("one is trusted again", lambda: shop.share("one") > 0.3, seconds=720, pause=5)
         stage.eventually("the promise is kept", shop.kept, seconds=60)
         assert shop.replicas() == dict.fromkeys(BACKENDS, REPLICAS)
@@ -101,11 +100,11 @@ def test_a_slower_backend_gets_less_and_then_its_share_again(stage: Stage, run: 
 @PROXIES
 def test_failing_fast_and_being_gone_attract_nobody(stage: Stage, run: Run, kind: RouteKind) -> None:
     with opened(stage, run, kind) as shop:
-        behave(stage, "two", FAILING)
+        stage.behave("two", FAILING)
         stage.eventually("users see it", lambda: shop.bad() > 0.2, seconds=90)
         stage.eventually("two is drained", lambda: shop.share("two") <= DRAINED, seconds=240, pause=5)
         stage.eventually("the promise is kept again", shop.kept, seconds=120)
-        behave(stage, "two", USUAL)
+        stage.behave("two", USUAL)
         stage.eventually("two is given more", lambda: shop.share("two") > 0.1, seconds=420, pause=5)
 
         stage.kubectl("scale", "deployment/three", "--replicas=0")
@@ -130,10 +129,3 @@ def promise(group: str, kind: str) -> dict[str, Any]:
             },
         },
     }
-
-
-def behave(stage: Stage, name: str, behaviour: Mapping[str, float]) -> None:
-    """From now on; the kubelet looks at once when the pods change."""
-    data = json.dumps({"data": {"behaviour.json": json.dumps(behaviour)}})
-    stage.kubectl("patch", f"configmap/{name}-behaviour", f"--patch={data}")
-    stage.kubectl("annotate", "pods", f"--selector=app={name}", "--overwrite", f"changed={json.dumps(behaviour)}")

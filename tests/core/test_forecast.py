@@ -26,11 +26,6 @@ def fed(rates: list[float], memory: Memory | None = None) -> Memory:
     return memory
 
 
-def mean_error(memory: Memory) -> float:
-    errors = memory.errors or forecast.BELIEVED
-    return sum(r * w for r, w in zip(forecast.RATIOS, errors.ratios, strict=True)) / sum(errors.ratios)
-
-
 def spread(memory: Memory) -> float:
     load = forecast.forecast(memory, SCALE, HORIZON)
     return max(rate for rate, chance in load.cases if chance > 0.02) / load.peak

@@ -16,8 +16,6 @@ MINUTE = 60.0
 SETTLE_SECONDS = 10 * MINUTE
 DURATION_SECONDS = 70 * MINUTE
 REPLICAS = 20.0
-FEW_REPLICAS = 6.0
-"""There one spare pod is 15 %."""
 CAPACITY_RPS = 36.0
 """Of a pod of the default service with random balancing, by Erlang's formula for 250 ms."""
 ROOM = 12.0

@@ -102,7 +102,6 @@ SERIES = (
     ),
 )
 
-_NOT_IN_WINDOW = "no series match, or none has two samples in the window"
 SCRAPES = (
     _missing("target gone", "SeriesMissing", _NO_SERIES),
     _missing("what is scraped hangs", "SeriesMissing", _NO_SERIES),

@@ -209,8 +209,6 @@ class LeverStatus(Model):
     """Value observed, such as 4 or a=60,b=40."""
     desired: Text | None = None
     """Value decided."""
-    last_change_time: Timestamp | None = None
-    """When it was changed last."""
     message: LongText | None = None
     """Why the state is what it is."""
     recommendations: Annotated[tuple[LongText, ...], Field(strict=False, max_length=8)] = ()

@@ -24,7 +24,6 @@ class Reading:
     uid: str
     replicas: int
     """Wanted."""
-    observed_replicas: int
 
 
 class ScaleActuator:
@@ -52,7 +51,6 @@ class ScaleActuator:
         return Reading(
             uid=scale["metadata"]["uid"],
             replicas=scale.get("spec", {}).get("replicas", 0),
-            observed_replicas=scale.get("status", {}).get("replicas", 0),
         )
 
     def plan(self, target: Target, replicas: int) -> Scale | None:
