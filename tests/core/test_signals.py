@@ -219,8 +219,12 @@ def test_the_status_tells_the_states_apart() -> None:
 def test_what_is_known_is_evidence_and_changes_no_verdict() -> None:
     with_signals = identify.diagnose(SPEC, memory(), observation(signals=SEEN))
     without = identify.diagnose(spec(), memory(), observation())
-    assert Evidence("db (DependencyLatency)", "12ms", 3.6) in with_signals.evidence
-    assert len(with_signals.evidence) == len(without.evidence) + 1
+    told, untold = (
+        identify.evidence(promise, memory(), observation(signals=seen))
+        for promise, seen in ((SPEC, SEEN), (spec(), {}))
+    )
+    assert Evidence("db (DependencyLatency)", "12ms", 3.6) in told
+    assert len(told) == len(untold) + 1
     assert with_signals.bottleneck == without.bottleneck
     assert with_signals.forbidden == without.forbidden
 

@@ -15,6 +15,8 @@ import math
 import operator
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
+from itertools import accumulate
+from math import exp
 
 from perfslo.api.v1alpha1 import Latency
 from perfslo.core.frozen import dataclass, replace
@@ -247,18 +249,17 @@ def _quantiles(
     bins: tuple[Bin, ...], allowed: float, centre: float, spread: float, highest: float
 ) -> tuple[float, float, float]:
     """20th and 50th percentile of the capacity's posterior, and the steepness to expect."""
-    relevant = [b for b in bins if b.load > RELEVANT_SHARE * highest]
-    floor = math.log(_floor(bins, allowed))
-    rows = []
-    for (steepness, _), row in zip(STEEPNESS, _priors(spread), strict=True):
-        for b in relevant:
-            row = tuple(map(operator.add, row, _likelihoods(b, allowed, centre, steepness, floor)))
-        rows.append(row)
+    evidence = [_weighed(b, allowed, centre) for b in bins if b.load > RELEVANT_SHARE * highest]
+    floor, log_allowed = math.log(_floor(bins, allowed)), math.log(allowed)
+    rows = [
+        _scores(prior, steepness, evidence, log_allowed, floor)
+        for (steepness, _), prior in zip(STEEPNESS, _priors(spread), strict=True)
+    ]
     best = max(map(max, rows))
-    weights = [[math.exp(score - best) for score in row] for row in rows]
-    masses: list[float] = list(map(sum, zip(*weights, strict=True)))
-    typical = sum(steepness * sum(row) for (steepness, _), row in zip(STEEPNESS, weights, strict=True)) / sum(masses)
-    return centre * _percentile(masses, 0.2), centre * _percentile(masses, 0.5), typical
+    weights = [[exp(score - best) for score in row] for row in rows]
+    below: list[float] = list(accumulate(map(sum, zip(*weights, strict=True))))
+    typical = sum(steepness * sum(row) for (steepness, _), row in zip(STEEPNESS, weights, strict=True)) / below[-1]
+    return centre * _percentile(below, 0.2), centre * _percentile(below, 0.5), typical
 
 
 @lru_cache
@@ -275,38 +276,43 @@ def _floor(bins: tuple[Bin, ...], allowed: float) -> float:
     return min(max(FLOOR_SHARE, min(shares, default=0.0) / allowed), MOST_FLOOR)
 
 
-def _likelihoods(b: Bin, allowed: float, centre: float, steepness: float, floor: float) -> list[float]:
-    """Logarithms of the chance of what a bin holds, for each capacity of the grid.
-
-    Where the predicted share is at a limit it is the same for many capacities: only those in between are computed one
-    by one, for this is most of what a decision costs.
-    """
-    load, log_allowed = b.load / centre, math.log(allowed)
+def _weighed(b: Bin, allowed: float, centre: float) -> tuple[float, float, float]:
+    """Load in parts of the centre, slow requests and all requests, these two as far as they are evidence."""
     weight = OVERDISPERSION * min(1.0, MAX_EVENTS / max(b.slow, allowed * b.requests, 1e-9))
-    slow, requests = weight * b.slow, weight * b.requests
-
-    def share(logarithm: float) -> float:
-        return slow * logarithm - requests * math.exp(logarithm)
-
-    flat = 1.0 + floor / steepness
-    begin = bisect_left(_GRID, load / (1.0 - log_allowed / steepness))
-    end = bisect_right(_GRID, load / flat) if flat > 0 else len(_GRID)
-    between = [log_allowed + steepness * (load * inverse - 1.0) for inverse in _INVERSES[begin:end]]
-    return [
-        *[share(0.0)] * begin,
-        *[slow * logarithm - requests * math.exp(logarithm) for logarithm in between],
-        *[share(log_allowed + floor)] * (len(_GRID) - end),
-    ]
+    return b.load / centre, weight * b.slow, weight * b.requests
 
 
-def _percentile(masses: list[float], share: float) -> float:
-    """In parts of the centre."""
-    remaining = share * sum(masses)
-    for factor, mass in zip(_GRID, masses, strict=True):
-        remaining -= mass
-        if remaining <= 0:
-            return factor
-    return _GRID[-1]
+def _scores(
+    prior: tuple[float, ...],
+    steepness: float,
+    evidence: list[tuple[float, float, float]],
+    log_allowed: float,
+    floor: float,
+) -> list[float]:
+    """Logarithms of how likely each capacity of the grid is, with what bins hold.
+
+    Where the predicted share is at a limit it is the same for many capacities: there it is `steps` from one to the next
+    that are added up. Only those in between are computed one by one, for this is most of what a decision costs.
+    """
+    scores, steps = list(prior), [0.0] * (len(_GRID) + 1)
+    flat, lowest = 1.0 + floor / steepness, log_allowed + floor
+    for load, slow, requests in evidence:
+        begin = bisect_left(_GRID, load / (1.0 - log_allowed / steepness))
+        end = bisect_right(_GRID, load / flat) if flat > 0 else len(_GRID)
+        steps[0] -= requests  # a capacity so low that all requests are slow
+        steps[begin] += requests
+        steps[end] += slow * lowest - requests * exp(lowest)
+        slope, start = steepness * load, log_allowed - steepness
+        scores[begin:end] = [
+            score + slow * (share := start + slope * inverse) - requests * exp(share)
+            for score, inverse in zip(scores[begin:end], _INVERSES[begin:end], strict=True)
+        ]
+    return list(map(operator.add, scores, accumulate(steps)))
+
+
+def _percentile(below: list[float], share: float) -> float:
+    """In parts of the centre; `below` is how likely it is to be at most each capacity of the grid."""
+    return _GRID[bisect_left(below, share * below[-1])]
 
 
 def _surprised(curve: Curve, allowed: float, window: Window) -> Curve:

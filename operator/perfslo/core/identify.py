@@ -73,7 +73,6 @@ def diagnose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation)
         bottleneck=bottleneck,
         why=why,
         objectives=readings,
-        evidence=_evidence(spec, memory, observation),
         confidence=sure if samples >= spec.metrics.min_requests and memory.known_since is not None else Confidence.LOW,
         allowed=CURES.get(bottleneck, ()),
         forbidden=_forbidden(bottleneck, why, readings, memory, next(usual.troubles(spec, memory, observation), None)),
@@ -249,7 +248,8 @@ def _forbidden(
     return forbidden
 
 
-def _evidence(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Evidence, ...]:
+def evidence(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Evidence, ...]:
+    """The numbers that a diagnosis rests on."""
     pods, out = observation.replicas, []
     if memory.known_since is not None and memory.arrivals:
         load = memory.arrivals[-1].value

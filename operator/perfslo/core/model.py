@@ -245,7 +245,6 @@ class Diagnosis:
     bottleneck: Bottleneck
     why: str
     objectives: tuple[ObjectiveReading, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
     confidence: Confidence = Confidence.LOW
     allowed: tuple[str, ...] = ()
     """Levers that may cure it."""

@@ -88,7 +88,8 @@ def slow(observation: Observation, objective: Objective) -> Share | None:
 
 def failed_or(slow_ratio: float, objective: Objective, observation: Observation) -> float:
     """Share of bad requests: those that failed are thought to be as often slow as the others."""
-    errors = number(requests_of(objective, observation).error_ratio) or 0.0
+    about = observation.own_requests.get(objective.name, observation)
+    errors = number(about.error_ratio) or 0.0
     return slow_ratio + errors * (1.0 - slow_ratio)
 
 

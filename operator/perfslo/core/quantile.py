@@ -34,13 +34,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share of requests, 0..1, with what is open because of bucket edges, and because of counts as well."""
+    """A share of requests, 0..1, with what is open because of bucket edges."""
 
     value: float
     edge_low: float
     edge_high: float
-    low: float
-    high: float
     samples: float
 
 
@@ -99,12 +97,12 @@ def quantile(of: Histogram, ratio: float) -> Estimate | None:
     return Estimate(min(max(value, low), high), low, high)
 
 
-def share_over(of: Histogram, threshold_seconds: float, z: float = Z_90_PERCENT) -> Share | None:
+def share_over(of: Histogram, threshold_seconds: float) -> Share | None:
     """The share of requests that took longer than the threshold, or None without requests.
 
-    [edge_low, edge_high] holds the truth about the requests seen; [low, high] adds what their number leaves open about
-    the rate behind them (Wilson's score interval, E. B. Wilson 1927, at `z` standard deviations). Beyond the last
-    finite edge nothing is known of the shape: the point is then the pessimistic end.
+    [edge_low, edge_high] holds the truth about the requests seen; `wilson` of these adds what their number leaves open
+    about the rate behind them. Beyond the last finite edge nothing is known of the shape: the point is then the
+    pessimistic end.
     """
     if of.total <= 0:
         return None
@@ -126,14 +124,12 @@ def share_over(of: Histogram, threshold_seconds: float, z: float = Z_90_PERCENT)
         value=min(max(1 - fast / of.total, edge_low), edge_high),
         edge_low=edge_low,
         edge_high=edge_high,
-        low=wilson(edge_low, of.total, z)[0],
-        high=wilson(edge_high, of.total, z)[1],
         samples=of.total,
     )
 
 
 def wilson(share: float, samples: float, z: float = Z_90_PERCENT) -> tuple[float, float]:
-    """Wilson's score interval of a share (0..1) seen in `samples` (> 0) trials."""
+    """Wilson's score interval (E. B. Wilson 1927), at `z` standard deviations, of a share (0..1) of `samples` (> 0)."""
     middle = (share * samples + z * z / 2) / (samples + z * z)
     half = z * math.sqrt(samples * share * (1 - share) + z * z / 4) / (samples + z * z)
     return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))

@@ -94,11 +94,10 @@ def keep(by: Curves, load: Forecast, pods: int, used_share: float) -> bool:
 
 def expected_share(by: Curves, load: Forecast, pods: int) -> float:
     """Share of slow requests to expect of `pods`, at least 1."""
-    requests = sum(rate * chance for rate, chance in load.cases)
-    slow = sum(
-        rate * chance * capacity.predicted(by.curve, by.allowed, by.carried, by.limits, rate / pods)
-        for rate, chance in load.cases
-    )
+    requests = slow = 0.0
+    for rate, chance in load.cases:
+        requests += rate * chance
+        slow += rate * chance * capacity.predicted(by.curve, by.allowed, by.carried, by.limits, rate / pods)
     return slow / requests if requests > 0 else 0.0
 
 

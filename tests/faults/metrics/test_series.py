@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from perfslo.core import identify
 from perfslo.core.model import Histogram, Value
 from perfslo.edges import presets
 from perfslo.edges.prometheus.source import Sources
@@ -190,5 +191,5 @@ def test_a_pod_that_is_not_scraped_any_more_is_missed(cycles: Sequence[Mapping[s
     assert due.observation
     assert isinstance(due.observation.pods_seen, Value)
     assert due.observation.pods_seen.value == 3
-    assert due.diagnosis
-    assert any("1 without series" in evidence.text for evidence in due.diagnosis.evidence)
+    evidence = identify.evidence(due.spec, due.memory, due.observation)
+    assert any("1 without series" in each.text for each in evidence)
