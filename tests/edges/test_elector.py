@@ -7,11 +7,12 @@ from copy import deepcopy
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from perfslo.edges import lease
 from perfslo.edges.kube.client import Api
 from perfslo.edges.lease import Elector
-from perfslo.errors import ApiUnavailable, LostRace, NotFound, NotLeading
+from perfslo.errors import ApiUnavailable, Denied, LostRace, NotFound, NotLeading
 from perfslo.settings import Lease
 
 TIMING = Lease(duration_seconds=3.0, renew_deadline_seconds=1.0, retry_period_seconds=0.1)
@@ -23,6 +24,7 @@ class LeaseServer:
         self.version = 0
         self.hangs = False
         self.loses_answers = False
+        self.refuses = False
         self.has_namespace = True
         self.written = asyncio.Event()
 
@@ -34,6 +36,8 @@ class LeaseServer:
         if self.hangs:
             await asyncio.sleep(timeout_seconds)
             raise ApiUnavailable("no answer in time")
+        if self.refuses:
+            raise Denied("forbidden")
         if method == "GET":
             if self.lease is None:
                 raise NotFound("no such lease")
@@ -143,6 +147,16 @@ async def test_a_clean_stop_gives_the_lease_away_even_if_the_last_answer_was_los
         await running
     assert server.spec["holderIdentity"] == ""
     assert not elector.holds()
+
+
+async def test_a_stop_after_the_right_to_the_lease_was_taken_away_alarms_nobody(server: LeaseServer) -> None:
+    _, running = await leading(server)
+    server.refuses = True
+    with capture_logs() as lines:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert [(line["log_level"], line["problem"]) for line in lines] == [("info", "Denied: forbidden")]
 
 
 async def test_a_standby_that_is_stopped_takes_nothing_away(server: LeaseServer) -> None:

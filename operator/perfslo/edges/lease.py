@@ -253,8 +253,9 @@ class Elector:
                 await self._write(last)
             except LostRace:
                 await self._look_again()
-            except ApiError as error:
-                self._report(error)
+            except ApiError as error:  # as when an uninstall has taken the right to it away
+                problem = f"{error.reason}: {error}"
+                log.info("lease not released, so others wait until it runs out", lease=self._name, problem=problem)
                 return
             else:
                 log.info("lease released", lease=self._name)
