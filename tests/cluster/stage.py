@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +64,14 @@ class Stage:
         self.helm(
             "install", release, str(ROOT / "helm/perfslo"), "--values=-", "--wait", "--timeout=180s", stdin=values
         )
+
+    @contextmanager
+    def operator_away(self) -> Iterator[None]:
+        """No pod of it runs meanwhile; one does afterwards."""
+        self.kubectl("scale", "deployment/perfslo", "--replicas=0")
+        self.eventually("the operator is away", lambda: not self.pods("app.kubernetes.io/name=perfslo"))
+        yield
+        self.kubectl("scale", "deployment/perfslo", "--replicas=1")
 
     def helm(self, *arguments: str, stdin: Mapping[str, Any] | None = None) -> str:
         values = merge(

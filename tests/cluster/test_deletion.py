@@ -41,10 +41,8 @@ def test_an_slo_deleted_replaced_or_gone_while_nobody_looked(stage: Stage) -> No
     assert claims(stage)["replaced"]["originalValue"] == str(FOUND)
     assert scaled(stage).count("replaced") == 1, "raised once, and left alone since"
 
-    stage.kubectl("scale", "deployment/perfslo", "--replicas=0")
-    stage.eventually("the operator is away", lambda: not stage.pods("app.kubernetes.io/name=perfslo"))
-    stage.kubectl("delete", "perfslo", "missed", "--timeout=20s")
-    stage.kubectl("scale", "deployment/perfslo", "--replicas=1")
+    with stage.operator_away():
+        stage.kubectl("delete", "perfslo", "missed", "--timeout=20s")
     stage.eventually("what was missed is made up for", lambda: replicas(stage, "missed") == [FOUND])
     stage.eventually("only the living hold claims", lambda: set(claims(stage)) == {"replaced"})
     assert replicas(stage, "kept", "replaced") == [RAISED, RAISED]
