@@ -25,6 +25,7 @@ from perfslo.edges.caretaker import Caretaker
 from perfslo.edges.clock import Clock
 from perfslo.edges.hands import Hands, find_conflict, find_route_conflict
 from perfslo.edges.history import History
+from perfslo.edges.hooks import Hooks
 from perfslo.edges.kube.reference import Reference
 from perfslo.edges.kube.world import World
 from perfslo.edges.metrics import Metrics
@@ -88,6 +89,7 @@ class Cycle:
         self.heartbeat: float | None = None
         """Monotonic: when the cycle was last seen moving; None on a standby."""
         self._history = History(sources)
+        self._hooks = Hooks(settings.hooks)
         self._statistics = DatabaseStatistics(settings.databases, settings.sources, sources.look)
         self.metrics = Metrics(lambda: [*self.turns.values()], sources)  # a copy: it is scraped in another thread
 
@@ -113,7 +115,7 @@ class Cycle:
         subjects = await self._look_up(slos, now)
         rivals = _rivals(subject.slo for subject in subjects.values())
         budgets = self._settings.databases if "database" in self._settings.levers else None
-        survey = Survey(self._world, budgets, subjects.values(), now, self._statistics.of)
+        survey = Survey(self._world, budgets, subjects.values(), now, self._statistics.of, self._hooks.stands)
         turned: list[str] = []
         for measuring in asyncio.as_completed([self._measure(those) for those in _by_source(subjects)]):
             those, measured = await measuring
@@ -121,10 +123,12 @@ class Cycle:
         self.turns = {key: self.turns[key] for key in turned}
         self._remember(slos)
         await self._tidy_up(slos, now)
+        with self._contained("hooks not asked"):
+            await self._hooks.refresh(survey.hooks)
         await self._fill_in(slos, subjects, now)
         if budgets:
             with self._contained("databases not looked at"):
-                await self._statistics.refresh(_budgets(subjects.values()))
+                await self._statistics.refresh(survey.budgets)
 
     async def _look_up(self, slos: Mapping[str, SLO], now: float) -> Mapping[str, Subject]:
         subjects = {}
@@ -358,12 +362,6 @@ def _conflicts(subject: Subject, rivals: Rivals) -> Mapping[str, Conflict]:
 def _of_step(conflicts: Mapping[str, Conflict], plan: Plan) -> Conflict | None:
     """That which stands against the plan's first step."""
     return next((conflicts.get(key) for key in map(knobs.lever_key, plan.steps)), None)
-
-
-def _budgets(subjects: Iterable[Subject]) -> frozenset[str]:
-    """Of databases, that any of them names."""
-    levers = (subject.spec.levers for subject in subjects)
-    return frozenset(its.database.budget for its in levers if its and its.database)
 
 
 def _wanted(subjects: Mapping[str, Subject]) -> Iterator[Wanted]:

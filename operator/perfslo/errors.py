@@ -8,6 +8,8 @@
     │   ├── SourceRejected       it answered, and said no to us (401, 403, 404, a redirect)
     │   │   └── QueryRejected    it answered, and said no to this one query (bad regex, too many samples)
     │   └── SourceUnwell         5xx, wrong content, truncated, too large, partial
+    ├── HookFailed               an administrator's HTTP hook said no (4xx, a redirect), or what nobody understands
+    │   └── HookUnwell           refused, timed out, 429, 5xx: ask again later
     ├── ApiError                 the Kubernetes API server did not do what was asked
     │   ├── ApiUnavailable       refused, timed out, 429, 5xx: ask again later
     │   │   └── Silent           a watch told nothing for long: its kind is at rest, or its connection dead
@@ -57,6 +59,14 @@ class QueryRejected(SourceRejected):
 
 class SourceUnwell(SourceError):
     reason = "PrometheusUnwell"
+
+
+class HookFailed(PerfsloError):
+    reason = "HookFailed"
+
+
+class HookUnwell(HookFailed):
+    reason = "HookUnwell"
 
 
 class ApiError(PerfsloError):

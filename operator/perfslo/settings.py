@@ -232,6 +232,18 @@ class Database(_Frozen):
         return self
 
 
+class Hook(_Frozen):
+    """A provider's HTTP hook, which a lever turns on and off."""
+
+    url: Annotated[str, AfterValidator(_address)]
+    namespace: str
+    """Whose SLOs may use it: of two namespaces, each would turn off what the other turned on."""
+    secret_file: Path
+    """Signs each request; read again each time, so that a rotated one is used at once."""
+    timeout_seconds: float = Field(default=3.0, gt=0, le=5.0)
+    """Of each attempt: a write that takes longer could land under the next leader."""
+
+
 class Lease(_Frozen):
     """client-go's defaults; their ratio tolerates clocks that run at rates 1.5 x apart."""
 
@@ -260,6 +272,8 @@ class Settings(_Frozen):
     levers: tuple[str, ...] = ("replicas",)
     databases: Mapping[Name, Database] = {}
     """Budgets of connections, by the name that SLOs give in spec.levers.database.budget."""
+    hooks: Mapping[Name, Hook] = {}
+    """By the name that SLOs give in spec.levers.cdn.hook."""
     scale_kinds: tuple[ScaleKind, ...] = (DEPLOYMENT, STATEFUL_SET)
     route_kinds: tuple[RouteKind, ...] = (HTTP_ROUTE,)
     policy_kinds: tuple[PolicyKind, ...] = ()

@@ -8,7 +8,7 @@ import yaml
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted(HERE.parents[1].joinpath("examples").glob("*.yaml"))
-WHOLE = {"full.yaml", "httproute.yaml", "custom-names.yaml", "custom-queries.yaml"}
+WHOLE = {"full.yaml", "cdn.yaml", "httproute.yaml", "custom-names.yaml", "custom-queries.yaml"}
 """Examples that together have every field: some fields exclude others."""
 BASE: dict[str, Any] = yaml.safe_load((HERE / "base.yaml").read_text())
 

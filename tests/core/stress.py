@@ -28,7 +28,7 @@ from perfslo.core.model import (
     Value,
     Verdict,
 )
-from perfslo.core.steps import Balance, Scale, Switch, TargetRef
+from perfslo.core.steps import Balance, Call, Scale, Switch, TargetRef
 from perfslo.core.timescale import TimeScale
 from tests.core.turns import NOW, spec
 
@@ -119,7 +119,7 @@ class Stress:
 
     def _apply(self, step: object) -> None:
         match step:
-            case Switch() | Balance():
+            case Switch() | Call() | Balance():
                 assert self.values[step.lever, step.subject] == step.current
                 self.values[step.lever, step.subject] = step.wanted
             case Scale(target=None):

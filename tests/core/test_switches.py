@@ -135,6 +135,13 @@ def test_saturation_is_for_replicas_until_there_are_no_more() -> None:
     assert stress.replicas == 10 or happened[-1].decision.diagnosis.bottleneck != Bottleneck.SATURATED
 
 
+def test_a_hook_turns_a_cdn_on_as_a_flag_does() -> None:
+    stress = stressed({"cdn": {"hook": "checkout-cdn", "warmupSeconds": 60}}, {"cdn": 0.05})
+    happened = stress.turns(1200)
+    assert deeds(happened) == ["cdn off->on"]
+    assert [one.verdict.outcome for one in happened if one.verdict] == [Outcome.IMPROVED]
+
+
 @pytest.mark.parametrize("hits", [None, Value(0.6, 5.0)])
 def test_requests_that_a_cdn_takes_away_do_not_hide_that_it_helped(hits: Value | None) -> None:
     stress = stressed({"cdn": {**CDN, **({"hitRatio": "hits"} if hits else {})}}, {"cdn": 0.05})

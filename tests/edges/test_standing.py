@@ -80,6 +80,14 @@ def test_a_flag_is_what_its_key_holds_and_a_known_signal_comes_along() -> None:
     assert (seen.values[REDIS], seen.signals) == ("none", {"hits": Value(0.5)})
 
 
+def test_a_hook_is_what_its_namespace_is_told() -> None:
+    mine = Seen(spec(levers={"cdn": {"hook": "cdn"}}), target())
+    told = {("shop", "cdn"): "on", ("elsewhere", "cdn"): "off"}
+    survey = Survey(Eyes(), None, [mine], NOW, hooks=lambda namespace, hook: told[namespace, hook])
+    assert survey.hooks == {("shop", "cdn")}
+    assert survey.standing(mine, {}).values == {knobs.CDN: "on"}
+
+
 def test_what_cannot_be_switched_is_unknown_and_says_what_to_do() -> None:
     assert problem(flag(Eyes())) == "ConfigMapNotManaged: label shop/flags"
     assert "add it with the value that holds now" in problem(flag(Eyes(flags=ConfigMap("c", {}))))

@@ -49,6 +49,13 @@ def test_the_chart_is_without_lint() -> None:
         ("databases: {pg: {maxConnections: 0}}", "/databases/pg/maxConnections"),
         ("databases: {pg: {maxConnections: 9, statistics: {query: up}}}", "query"),
         ("databases: {pg: {maxConnections: 9, statistics: {matchers: [{label: a-b, value: x}]}}}", "/matchers/0/label"),
+        ("hooks: {cdn: {url: http://x, namespace: shop}}", "secret"),
+        ("hooks: {cdn: {url: http://x, secret: {name: x, key: x}}}", "namespace"),
+        ("hooks: {cdn: {url: ftp://x, namespace: shop, secret: {name: x, key: x}}}", "/hooks/cdn/url"),
+        (
+            "hooks: {cdn: {url: http://x, namespace: a, secret: {name: x, key: x}, timeoutSeconds: 9}}",
+            "/timeoutSeconds",
+        ),
         ("watch: {namespace: [shop]}", "namespace"),
         ("scaleKinds: [{kind: Rollout}]", "/scaleKinds/0"),
         ("scaleKinds: [{group: argoproj.io, version: v1, kind: rollout, resource: rollouts}]", "/scaleKinds/0/kind"),

@@ -35,6 +35,12 @@ scaleKinds: {{ toJson .Values.scaleKinds }}
 routeKinds: {{ toJson .Values.routeKinds }}
 policyKinds: {{ toJson .Values.policyKinds }}
 databases: {{ toJson .Values.databases }}
+{{- with .Values.hooks }}
+hooks:
+{{- range $name, $hook := . }}
+  {{ $name | quote }}: {{ toJson (merge (dict "secretFile" (printf "/etc/perfslo/hooks/%s" $name)) (omit $hook "secret")) }}
+{{- end }}
+{{- end }}
 {{- if .Values.presets }}
 presetsDir: /etc/perfslo/presets
 {{- end }}
@@ -136,6 +142,14 @@ capabilities: {drop: [ALL]}
       {{- . | nindent 6 }}
 {{- end }}
 {{- end }}
+{{- with .Values.hooks }}
+- name: hooks
+  projected:
+    sources:
+      {{- range $name, $hook := . }}
+      - secret: {name: {{ $hook.secret.name | quote }}, items: [{key: {{ $hook.secret.key | quote }}, path: {{ $name | quote }}}]}
+      {{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "perfslo.volumeMounts" -}}
@@ -149,6 +163,9 @@ capabilities: {drop: [ALL]}
 {{- if include "perfslo.credentials" $source | trim }}
 - {name: {{ $name }}-credentials, mountPath: /etc/perfslo/credentials/{{ $name }}, readOnly: true}
 {{- end }}
+{{- end }}
+{{- if .Values.hooks }}
+- {name: hooks, mountPath: /etc/perfslo/hooks, readOnly: true}
 {{- end }}
 {{- end }}
 

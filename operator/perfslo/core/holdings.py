@@ -13,6 +13,8 @@ REPLICAS = "replicas"
 WEIGHTS = "weights"
 POLICY = "policy"
 CONFIG_MAP = "ConfigMap"
+HOOK, HOOK_FIELD = "Hook", "value"
+"""No kind of Kubernetes': the administrator's HTTP hooks, by their names."""
 
 
 class Holding(NamedTuple):
@@ -39,8 +41,10 @@ def holdings(spec: PerformanceSLOSpec) -> dict[Holding, Undo]:
             others.append(Holding(policy.group, policy.kind, policy.name, POLICY))
     if levers and levers.cache:
         others += _tiers(levers.cache)
-    if levers and levers.cdn:
+    if levers and levers.cdn and levers.cdn.flag:
         others.append(_key(levers.cdn.flag))
+    if levers and levers.cdn and levers.cdn.hook:
+        others.append(Holding("", HOOK, levers.cdn.hook, HOOK_FIELD))
     if levers and levers.database and levers.database.pool:
         others.append(_key(levers.database.pool))
     if levers and levers.offload:

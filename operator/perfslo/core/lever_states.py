@@ -104,7 +104,11 @@ def _observed(turn: Turn, name: str) -> str | None:
         return str(turn.target.replicas.desired) if isinstance(turn.target, Target) else None
     if turn.observation is None:
         return None
-    names = [knob for knob in (*knobs.keys(turn.spec), *knobs.workloads(turn.spec)) if knob[0] == name]
+    names = [
+        knob
+        for knob in (*knobs.keys(turn.spec), *knobs.workloads(turn.spec), *knobs.hooks(turn.spec))
+        if knob[0] == name
+    ]
     seen = [(subject, knobs.stands(turn.observation.standing, (name, subject))) for _, subject in names]
     told = [f"{subject}={now}" if subject else now for subject, now in seen if isinstance(now, str)]
     return text.clipped(",".join(told), MAX_TEXT) if told else None

@@ -83,6 +83,28 @@ class Switch(_Move):
 
 
 @dataclass(frozen=True, slots=True)
+class Call(_Move):
+    """What an administrator's HTTP hook turns on and off."""
+
+    hook: str
+    """The administrator's name for it."""
+    current: str
+    wanted: str
+    lever: str
+    subject: str = ""
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """Before and after."""
+        return self.current, self.wanted
+
+    @property
+    def action(self) -> str:
+        """What is done, as one word in CamelCase."""
+        return "Switch"
+
+
+@dataclass(frozen=True, slots=True)
 class Weigh(_Move):
     """Weights of a route's backends, in the route's own unit; of the listed backends only, and their sum stays."""
 
@@ -134,5 +156,5 @@ def _weights(by_backend: Mapping[str, int]) -> str:
     return ",".join(f"{name}={weight}" for name, weight in by_backend.items())
 
 
-Step = Scale | Switch | Weigh | Balance
+Step = Scale | Switch | Call | Weigh | Balance
 """One move of one lever. An actuator carries out one kind of step."""

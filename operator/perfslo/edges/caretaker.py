@@ -15,7 +15,7 @@ from perfslo.core.holdings import Holding, Undo, holdings
 from perfslo.edges.actuators.levers import Levers
 from perfslo.edges.claims import Claims, precedence
 from perfslo.edges.watch import SLO
-from perfslo.errors import ApiError, ConfigurationError
+from perfslo.errors import ApiError, ConfigurationError, HookFailed
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +97,7 @@ class Caretaker:
     async def _attempt(self, claim: LeverClaim, work: Awaitable[object]) -> None:
         try:
             await work
-        except (ApiError, ConfigurationError) as error:
+        except (ApiError, ConfigurationError, HookFailed) as error:
             log.warning("claim kept for now", claim=claim.metadata.name, reason=error.reason, problem=str(error))
         except ValueError as error:  # edited by hand into what is no number
             log.error("claim cannot be undone: correct or delete it", claim=claim.metadata.name, problem=str(error))

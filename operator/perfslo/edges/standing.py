@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from perfslo.api.v1alpha1 import DatabaseLever, PerformanceSLOSpec
@@ -13,6 +13,7 @@ from perfslo.core.levers.knobs import Key
 from perfslo.core.model import Knob, Missing, Signal, Standing, Target, TargetProblem
 from perfslo.core.steps import Scale, Step, Switch, TargetRef
 from perfslo.core.turn import Conflict
+from perfslo.edges.hooks import NOT_READ
 from perfslo.edges.kube.consents import ConfigMap
 from perfslo.edges.kube.policies import Policy
 from perfslo.edges.kube.reference import Reference
@@ -22,6 +23,8 @@ NO_POOL = Missing("NotMeasured")
 
 Told = Callable[[str, str], Statistics | Missing]
 """What an SLO in a namespace may be told of the database behind a budget."""
+Called = Callable[[str, str], str | Missing]
+"""How a hook of a namespace stands."""
 
 
 class Eyes(Protocol):
@@ -56,15 +59,25 @@ class Survey:
         subjects: Iterable[Subject],
         now: float,
         statistics: Told = lambda namespace, budget: database.NOT_MEASURED,
+        hooks: Called = lambda namespace, hook: NOT_READ,
     ) -> None:
         self._eyes = eyes
         self._budgets = budgets
         self._now = now
         self._statistics = statistics
+        self._call = hooks
         self._drawn = Counter[str]()
+        self.hooks: set[tuple[str, str]] = set()
+        """That are named, with the namespaces of who does."""
         for subject in subjects:
+            self.hooks |= {(subject.namespace, hook) for hook in knobs.hooks(subject.spec).values()}
             if lever := _lever(subject.spec):
                 self._drawn[lever.budget] += database.drawn(lever, self._pods(subject), self._pool(subject))
+
+    @property
+    def budgets(self) -> Collection[str]:
+        """Of databases, that are named."""
+        return self._drawn.keys()
 
     def ordered(self, subject: Subject, step: Step) -> None:
         """Reckon with what was just ordered: SLOs whose turn comes later in this cycle share what is left now.
@@ -89,8 +102,9 @@ class Survey:
         if spec.levers is None:
             return Standing()
         values = {knob: self._value(namespace, key) for knob, key in knobs.keys(spec).items()}
+        called = {knob: self._call(namespace, hook) for knob, hook in knobs.hooks(spec).items()}
         return Standing(
-            values=values | self._policy(namespace, spec),
+            values=values | called | self._policy(namespace, spec),
             workloads={
                 knob: self._eyes.target(namespace, ref, self._now) for knob, ref in knobs.workloads(spec).items()
             },

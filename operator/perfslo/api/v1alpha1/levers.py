@@ -118,8 +118,18 @@ class CacheLever(Lever):
 class CdnLever(Lever, SwitchEvidence):
     """A content delivery network, or another way of answering before the service is reached."""
 
-    flag: Flag
+    rules = (
+        Rule(
+            cel="has(self.flag) != has(self.hook)",
+            holds=lambda cdn: (cdn.flag is None) != (cdn.hook is None),
+            message="write exactly one of flag (a ConfigMap key) or hook (a name that the administrator gave)",
+        ),
+    )
+
+    flag: Flag | None = None
     """ConfigMap key that turns it on."""
+    hook: Name | None = None
+    """Administrator's HTTP hook that turns it on."""
 
 
 class Pool(SpecModel):

@@ -18,7 +18,7 @@ def options(case: Case) -> Iterator[Option]:
         return
     cost = float(lever.hourly_cost) if lever.hourly_cost is not None else None
     held = case.memory.trials.holding(knobs.CDN)
-    is_on = knobs.stands(case.observation.standing, knobs.CDN) == lever.flag.on_value
+    is_on = knobs.stands(case.observation.standing, knobs.CDN) == knobs.on_value(case.spec, knobs.CDN)
     if held and is_on:
         yield switching.given_back(case, held, held.found, lever.warmup_seconds, cost)
     else:

@@ -18,13 +18,15 @@ from perfslo.api.v1alpha1 import (
 )
 from perfslo.core.frozen import dataclass
 from perfslo.core.model import Knob, Missing, Standing, Target, TargetProblem
-from perfslo.core.steps import Balance, Scale, Step, Switch, TargetRef
+from perfslo.core.steps import Balance, Call, Scale, Step, Switch, TargetRef
 
 CDN: Knob = ("cdn", "")
 OFFLOAD: Knob = ("offload", "")
 WORKERS: Knob = ("offload", "workers")
 POOL: Knob = ("database", "pool")
 POLICY: Knob = ("traffic", "policy")
+OFF, ON = "off", "on"
+"""What an HTTP hook can say and be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def keys(spec: PerformanceSLOSpec) -> Mapping[Knob, Key]:
         return found
     if levers.cache:
         found |= {tier(one.name): Key(one.flag.config_map, one.flag.key) for one in levers.cache.tiers if one.flag}
-    if levers.cdn:
+    if levers.cdn and levers.cdn.flag:
         found[CDN] = Key(levers.cdn.flag.config_map, levers.cdn.flag.key)
     if levers.offload:
         found[OFFLOAD] = Key(levers.offload.flag.config_map, levers.offload.flag.key)
@@ -68,6 +70,12 @@ def workloads(spec: PerformanceSLOSpec) -> Mapping[Knob, ScaleTargetRef]:
     return found
 
 
+def hooks(spec: PerformanceSLOSpec) -> Mapping[Knob, str]:
+    """The administrator's name of the HTTP hook of each knob that has one."""
+    hook = spec.levers.cdn.hook if spec.levers and spec.levers.cdn else None
+    return {CDN: hook} if hook else {}
+
+
 def policy(spec: PerformanceSLOSpec) -> TargetRef | None:
     """The object with the balancing policy; None when the SLO names none."""
     ref = spec.levers.traffic.policy_ref if spec.levers and spec.levers.traffic else None
@@ -76,7 +84,7 @@ def policy(spec: PerformanceSLOSpec) -> TargetRef | None:
 
 def named(spec: PerformanceSLOSpec, knob: Knob) -> bool:
     """Whether the SLO names it; one that it named before may be on trial still."""
-    return knob in keys(spec) or knob in workloads(spec) or (knob == POLICY and policy(spec) is not None)
+    return any(knob in its(spec) for its in (keys, workloads, hooks)) or (knob == POLICY and policy(spec) is not None)
 
 
 def mode(spec: PerformanceSLOSpec, step: Step) -> Mode:
@@ -140,8 +148,10 @@ def _ends(spec: PerformanceSLOSpec, knob: Knob) -> tuple[str, str] | tuple[None,
     match _on_or_off(spec).get(knob):
         case CacheTier(flag=None, workload=WorkloadSwitch(on_replicas=count)):
             return "0", str(count)
-        case CacheTier(flag=Flag() as flag) | CdnLever(flag=flag) | OffloadLever(flag=flag):
+        case CacheTier(flag=Flag() as flag) | CdnLever(flag=Flag() as flag) | OffloadLever(flag=flag):
             return flag.off_value, flag.on_value
+        case CdnLever():
+            return OFF, ON
     return None, None
 
 
@@ -170,5 +180,7 @@ def step(spec: PerformanceSLOSpec, standing: Standing, knob: Knob, wanted: str) 
         return Scale(int(now), int(wanted), *knob, TargetRef(ref.group, ref.kind, ref.name))
     if knob == POLICY and (held := policy(spec)):
         return Balance(held, now, wanted)
+    if hook := hooks(spec).get(knob):
+        return Call(hook, now, wanted, *knob)
     key = keys(spec)[knob]
     return Switch(*knob, key.config_map, key.key, now, wanted)

@@ -10,7 +10,7 @@ from perfslo.core.holdings import Undo
 from perfslo.core.model import Change, ChangeResult, Target
 from perfslo.core.steps import Step
 from perfslo.edges.claims import Claims, Holder, Pull
-from perfslo.errors import ApiError, ConfigurationError
+from perfslo.errors import ApiError, ConfigurationError, HookFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Actuator(Protocol):
         """Carry the order out.
 
         Raises:
-            ApiError, ConfigurationError: it is not carried out, or nobody knows whether it is.
+            ApiError, ConfigurationError, HookFailed: it is not carried out, or nobody knows whether it is.
             NotLeading: this process must write nothing any more.
         """
         ...
@@ -69,7 +69,7 @@ class Actuator(Protocol):
         """Put back what was found first, if the value is still ours. Returns what was done, as a sentence.
 
         Raises:
-            LostRace: it changed meanwhile. NotLeading, ConfigurationError, ApiError: nothing was put back.
+            LostRace: it changed meanwhile. NotLeading, ConfigurationError, ApiError, HookFailed: nothing was put back.
         """
         ...
 
@@ -93,7 +93,7 @@ class Levers:
         actuator = next(each for each in self._actuators if isinstance(order.step, each.step))
         try:
             await actuator.apply(order)
-        except (ApiError, ConfigurationError) as error:
+        except (ApiError, ConfigurationError, HookFailed) as error:
             return order.change(ChangeResult.REFUSED, f"{error.reason}: {error}")
         return order.change(ChangeResult.APPLIED, str(order.step))
 
@@ -101,7 +101,8 @@ class Levers:
         """Give the lever back as its holder wished, and forget the claim. Returns what was done, as a sentence.
 
         Raises:
-            LostRace: something changed meanwhile; look again. NotLeading, ConfigurationError, ApiError: still claimed.
+            LostRace: something changed meanwhile; look again.
+            NotLeading, ConfigurationError, ApiError, HookFailed: still claimed.
         """
         target = claim.spec.target_ref
         done = f"{target.kind}/{target.name} left as it is (onDelete: Keep)"

@@ -48,7 +48,7 @@ class Writer:
 
     def __init__(self, api: Api, fence: Callable[[], None], *, timeout_seconds: float) -> None:
         self._api = api
-        self._fence = fence
+        self.fence = fence
         self._timeout_seconds = timeout_seconds
         self._slots = asyncio.Semaphore(CONCURRENT_WRITES)
         self._not_before = 0.0
@@ -71,7 +71,7 @@ class Writer:
         manager = {} if method == "DELETE" else {"fieldManager": FIELD_MANAGER}
         async with self._slots:
             await self._as_asked()
-            self._fence()
+            self.fence()
             try:
                 answer = await self._api.request(
                     method,
