@@ -8,6 +8,8 @@ import pytest
 
 from tests.cluster.extras import idle, target
 from tests.cluster.stage import Stage, manifest
+from tests.cluster.writes.test_policies import CASES
+from tests.cluster.writes.test_routes import GATEWAY, ISTIO, NGINX, TRAEFIK
 
 pytestmark = pytest.mark.cluster
 
@@ -76,11 +78,7 @@ def test_the_route_is_asked_for_too(stage: Stage) -> None:
     assert f"you may not change httproutes/checkout in namespace {stage.namespace}" in refusal
     assert "ask for the verb update on httproutes" in refusal
 
-    rules = [{"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["update"]}]
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "router"}}
-    stage.apply(json.dumps({**role, "rules": [{**rule, "resourceNames": ["checkout"]} for rule in rules]}))
-    author = AUTHOR.format(namespace=stage.namespace)
-    stage.kubectl("create", "rolebinding", "router", "--role=router", f"--user={author}")
+    grant_route(stage, "checkout")
     stage.eventually("with the right to it they may", lambda: write(stage, slo).returncode == 0)
 
 
@@ -100,6 +98,32 @@ def test_flags_and_tiers_are_asked_for_too(stage: Stage) -> None:
     slo["spec"]["levers"]["cache"]["tiers"].append(own)
     refusal = stage.eventually("the tier's own workload is asked for", lambda: denial(write(stage, slo)))
     assert "you may not scale deployments/redis" in refusal
+
+
+def test_twenty_objects_may_be_granted_by_name(stage: Stage) -> None:
+    """As many questions as an API server lets a policy put, or nearly so, however many kinds are enabled."""
+    kinds = {
+        "routeKinds": [kind.model_dump() for kind in (GATEWAY, ISTIO, TRAEFIK, NGINX)],
+        "policyKinds": [case.kind.model_dump() for case in CASES],
+    }
+    stage.operator({"replicas": 1, "levers": ["replicas", "traffic", "cache"], **kinds})
+    backends, maps = [f"backend-{n}" for n in range(11)], [f"flags-{n}" for n in range(8)]
+    slo = manifest("checkout", {})
+    slo["spec"].pop("scaleTargetRef")
+    slo["spec"]["levers"] = {
+        "traffic": {
+            "routeRef": {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "checkout"},
+            "backends": [{"name": name, "scaleTargetRef": target(name), "maxReplicas": 5} for name in backends],
+        },
+        "cache": {"tiers": [{"name": name, "flag": flag(name)} for name in maps]},
+    }
+    grant(stage, "slo-author", ["perfslo.io"], ["performanceslos"], ["get", "create", "patch", "update"])
+    grant(stage, "scaler", ["apps"], ["deployments/scale"], ["update"], *backends)
+    grant(stage, "switcher", [""], ["configmaps"], ["update"], *maps)
+    refusal = stage.eventually("only the route is missing", lambda: denial(write(stage, slo, "--dry-run=server")))
+    assert "you may not change httproutes/checkout" in refusal
+    grant_route(stage, "checkout")
+    stage.eventually("with the right to each they may", lambda: write(stage, slo).returncode == 0)
 
 
 def test_the_operator_itself_may_change_only_what_consents(stage: Stage) -> None:
@@ -142,6 +166,15 @@ def grant(stage: Stage, name: str, groups: list[str], resources: list[str], verb
     only = [f"--resource-name={each}" for each in objects]
     stage.kubectl("create", "role", name, f"--verb={','.join(verbs)}", f"--resource={','.join(joined)}", *only)
     stage.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={AUTHOR.format(namespace=stage.namespace)}")
+
+
+def grant_route(stage: Stage, name: str) -> None:
+    """By hand, as `kubectl create role` knows no kind that is not served."""
+    rule = {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": ["update"]}
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "router"}}
+    stage.apply(json.dumps({**role, "rules": [{**rule, "resourceNames": [name]}]}))
+    author = AUTHOR.format(namespace=stage.namespace)
+    stage.kubectl("create", "rolebinding", "router", "--role=router", f"--user={author}")
 
 
 def write(stage: Stage, slo: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
