@@ -22,7 +22,7 @@ def relieved(stage: Stage) -> Iterator[Shop]:
     shop.open(["offload"])
     stage.apply(render.workers("workers", of="shop"))
     with shop.quick_kubelet():
-        shop.promise({"offload": offload()}, maxReplicas=3)
+        shop.promise({"offload": offload()}, minReplicas=3, maxReplicas=3, onDelete={"replicas": "Restore"})
         shop.gets_usual()
 
         shop.behave(heavy_ratio=0.2, heavy_ms=400)
@@ -33,14 +33,18 @@ def relieved(stage: Stage) -> Iterator[Shop]:
         yield shop
 
 
-def test_heavy_work_moves_to_workers_which_follow_the_age_of_their_queue(stage: Stage, relieved: Shop) -> None:
+def test_heavy_work_moves_to_workers_and_all_is_put_back_though_nobody_looked(stage: Stage, relieved: Shop) -> None:
     (switch,) = relieved.switches()
     assert (switch["lever"], switch["from"], switch["to"]) == ("offload", "inline", "queue")
     assert {"Switch", "Improved"} <= {event["reason"] for event in stage.get("events")["items"]}
 
-    stage.kubectl("delete", "perfslo", "shop")
+    assert stage.replicas("deployment/shop") == 3, "two levers are held: these, and the work with its workers"
+    with stage.operator_away():
+        stage.kubectl("delete", "perfslo", "shop")
+        assert relieved.flag("OFFLOAD") == "queue"
     stage.eventually("the work is taken back", lambda: relieved.flag("OFFLOAD") == "inline", seconds=60)
     stage.eventually("and so are the workers", lambda: stage.replicas("deployment/workers") == 1, seconds=30)
+    stage.eventually("and the replicas", lambda: stage.replicas("deployment/shop") == 2, seconds=30)
     stage.eventually("and all is forgotten", lambda: not stage.get("leverclaims")["items"], seconds=30)
 
 
