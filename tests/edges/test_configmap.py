@@ -151,7 +151,7 @@ async def test_what_is_still_ours_is_put_back() -> None:
         (None, "is gone"),
         (flags(data={}), "was removed since"),
         (flags(data={"CACHE": "memory"}), "was changed since: left at memory"),
-        (flags(metadata={"uid": "c-2"}, data={"CACHE": "redis"}), "is in another ConfigMap of its name"),
+        (flags(metadata={"uid": "c-2"}, data={"CACHE": "redis"}), "was replaced by another of its name: left at redis"),
         (flags(metadata={"uid": "c-1"}, data={"CACHE": "redis"}), "may not be changed any more: left at redis"),
         (flags(immutable=True, data={"CACHE": "redis"}), "may not be changed any more"),
         (flags(), "was changed since: left at none"),

@@ -57,6 +57,13 @@ def is_ours(claim: LeverClaimSpec, target_uid: str, value: str) -> bool:
     return claim.target_ref.uid == target_uid and value in (claim.last_value, claim.previous_value)
 
 
+def left(claim: LeverClaimSpec, named: str, target_uid: str, value: str) -> str | None:
+    """Why what is there now is not put back, as a sentence; None when it is still what was written under this claim."""
+    if claim.target_ref.uid != target_uid:
+        return f"{named} was replaced by another of its name: left at {value}"
+    return None if is_ours(claim, target_uid, value) else f"{named} was changed since: left at {value}"
+
+
 def claimed(existing: LeverClaimSpec | None, pull: Pull) -> LeverClaimSpec:
     """The claim for this pull. The original is kept, through every holder, until somebody else writes the field."""
     ours = existing if existing and is_ours(existing, pull.target.uid, pull.found) else None

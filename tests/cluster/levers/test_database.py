@@ -20,7 +20,7 @@ def test_a_pool_grows_within_the_budget_when_it_is_exhausted_and_replicas_do_not
         shop.behave(query_ms=190)
         stage.eventually("the pool is found", lambda: shop.bottleneck() == "ConnectionPoolBound", seconds=90)
         stage.eventually("it grows", lambda: shop.flag("POOL_SIZE") == "4", seconds=120)
-        stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=90)
+        stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=180)
         shop.keeps_its_promise()
         (switch,) = shop.switches()
         assert (switch["lever"], switch["from"], switch["to"]) == ("database", "2", "4")

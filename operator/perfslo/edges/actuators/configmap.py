@@ -9,7 +9,7 @@ from perfslo.core.holdings import CONFIG_MAP, data_field
 from perfslo.core.model import JSON
 from perfslo.core.steps import Switch
 from perfslo.edges.actuators.levers import Order
-from perfslo.edges.claims import Claims, is_ours
+from perfslo.edges.claims import Claims, left
 from perfslo.edges.kube.client import JSON_PATCH, Api
 from perfslo.edges.kube.consents import CONSENT, LABEL, not_consented
 from perfslo.edges.kube.writes import Writer
@@ -88,10 +88,8 @@ class ConfigMapActuator:
             return f"{named} is gone"
         if now.value is None:
             return f"{named} was removed since"
-        if now.uid != spec.target_ref.uid:
-            return f"{named} is in another ConfigMap of its name: left at {now.value}"
-        if not is_ours(spec, now.uid, now.value):
-            return f"{named} was changed since: left at {now.value}"
+        if why := left(spec, named, now.uid, now.value):
+            return why
         if not now.consented or now.immutable:
             return f"{named} may not be changed any more: left at {now.value}"
         if spec.original_value != now.value:

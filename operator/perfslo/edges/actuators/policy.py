@@ -8,7 +8,7 @@ from perfslo.core.model import JSON
 from perfslo.core.steps import Balance, TargetRef
 from perfslo.core.turn import Conflict
 from perfslo.edges.actuators.levers import Order
-from perfslo.edges.claims import Claims, is_ours
+from perfslo.edges.claims import Claims, left
 from perfslo.edges.kube import policies
 from perfslo.edges.kube.client import JSON_PATCH, Api
 from perfslo.edges.kube.enabled import EnabledKinds
@@ -56,10 +56,8 @@ class PolicyActuator:
             now = await self._read(namespace, ref)
         except NotFound:
             return await self._enabled.is_gone(self._api, ref)
-        if now.uid != spec.target_ref.uid:
-            return f"{ref} was replaced by another of its name: left at {now.value}"
-        if not is_ours(spec, now.uid, now.value):
-            return f"{ref} was changed since: left at {now.value}"
+        if why := left(spec, str(ref), now.uid, now.value):
+            return why
         if now.value != spec.original_value:
             await self._write(namespace, ref, now, spec.original_value, spec.decision_id or "")
         return f"{ref} put back from {now.value} to {spec.original_value}"

@@ -12,7 +12,7 @@ from perfslo.core.model import JSON, Route
 from perfslo.core.steps import TargetRef, Weigh
 from perfslo.core.turn import Conflict
 from perfslo.edges.actuators.levers import Order
-from perfslo.edges.claims import Claims, is_ours
+from perfslo.edges.claims import Claims, left
 from perfslo.edges.kube.client import JSON_PATCH, Api
 from perfslo.edges.kube.enabled import EnabledKinds
 from perfslo.edges.kube.routes import DIALECTS, rules
@@ -96,8 +96,8 @@ class RouteActuator:
         if isinstance(rule, str):
             return f"{ref} {rule}: its weights are left as they are"
         now = rules.weights(rule, original)
-        if not is_ours(spec, route.uid, _text(now)):
-            return f"{ref} was changed since: left at {_text(now)}"
+        if why := left(spec, str(ref), route.uid, _text(now)):
+            return why
         await self._write(namespace, ref, route, rule, original, spec.decision_id or "")
         return f"{ref} put back from {_text(now)} to {_text(original)}"
 

@@ -9,7 +9,7 @@ from perfslo.core.holdings import REPLICAS
 from perfslo.core.model import JSON, Replicas, Target
 from perfslo.core.steps import Scale, TargetRef
 from perfslo.edges.actuators.levers import Order
-from perfslo.edges.claims import Claims, is_ours
+from perfslo.edges.claims import Claims, left
 from perfslo.edges.kube.client import JSON_PATCH, Api
 from perfslo.edges.kube.enabled import EnabledKinds
 from perfslo.edges.kube.writes import Writer
@@ -89,10 +89,8 @@ class ScaleActuator:
             now = await self.read(namespace, ref)
         except NotFound:
             return await self._enabled.is_gone(self._api, ref)
-        if now.uid != spec.target_ref.uid:
-            return f"{ref} was replaced by another of its name: left at {now.replicas} replicas"
-        if not is_ours(spec, now.uid, str(now.replicas)):
-            return f"{ref} was changed since: left at {now.replicas} replicas"
+        if why := left(spec, str(ref), now.uid, str(now.replicas)):
+            return f"{why} replicas"
         original = int(spec.original_value)
         if original != now.replicas:
             await self._set(
