@@ -102,6 +102,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def crds(cluster: Cluster) -> None:
     """The CRDs of this source tree, served. Test processes share the cluster: one at a time writes them."""
+    serve_crds(cluster)
+
+
+def serve_crds(cluster: Cluster) -> None:
     lock = Path(tempfile.gettempdir(), f"perfslo-tests-{os.getuid()}.lock")
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

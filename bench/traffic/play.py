@@ -1,53 +1,102 @@
-"""One of three backends becomes slower and recovers, and the law that the operator runs decides; see README.md."""
+"""One of three backends becomes slower for a while: what weights, equal ones, and a proxy that knows make of it."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core.decide import Decision
-from perfslo.core.memory import Memory
-from tests.core.split import Split, drive
-from tests.core.test_split import NAMES, POD, SCALE, SPEC, moves, split, turns
+from bench.traffic.fleet import NAMES, Fleet
+from perfslo.simulate import scenarios
+from perfslo.simulate.model import Balancing, Load, Minute, Scenario, Shift
+from perfslo.simulate.policies.perfslo import Perfslo
+from perfslo.simulate.run import simulate
 
-SEEDS = range(1, 21)
-SLOW_AT, WELL_AT, END = 60.0, 200.0, 360.0
-SLOWER = 5.0
-WINDOW_SECONDS, ALLOWED, THRESHOLD = 10.0, 0.05, 0.2
+REPLICAS = 12.0
+"""Carry the mean load, about, while all are well."""
+STEADY_SECONDS = 60 * 60.0
+SLOWER = (3.0, 5.0)
+"""Times what requests took before; the smaller for traces."""
+SLOW_FROM, SLOW_UNTIL = 0.4, 0.8
+"""Parts of the play, with the peak of a trace between them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A load, and how much slower one backend is for a while."""
+
+    name: str
+    scenario: Scenario
+    slower: float
+
+    @property
+    def begins_seconds(self) -> float:
+        return SLOW_FROM * self.scenario.load.duration_seconds
+
+    @property
+    def ends_seconds(self) -> float:
+        return SLOW_UNTIL * self.scenario.load.duration_seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Came:
-    """What came of one run, in seconds; direction changes of the weight that changed direction most often."""
+    """What came of a play."""
 
-    violated: float
-    replicas: float
-    turned: int
-
-
-def play(seed: int, mode: str) -> Came:
-    """One of three backends is slower for a while. Replicas may follow in both modes of the weights."""
-    behind, promise, made, mind, pods = split(seed=seed), promised(mode), list[Decision](), Memory(), 0.0
-    for until, factor in ((SLOW_AT, 1.0), (WELL_AT, SLOWER), (END, 1.0)):
-        behind.worlds["b"].set_service(replace(POD, mean_seconds=factor * POD.mean_seconds))
-        for decision in drive(behind, promise, until, mind):
-            made.append(decision)
-            mind = decision.memory
-            pods += sum(behind.replicas.values()) * SCALE.cycle_seconds
-    return Came(violated(behind), pods, max(turns(moves(made, name)) for name in NAMES))
+    play: str
+    under: str
+    seed: int
+    violation_minutes: int
+    bad_ratio: float
+    replica_minutes: float
+    turns_an_hour: float
+    """Changes of direction of the weight, or the replicas, that changed it most often."""
 
 
-def promised(weights: str) -> PerformanceSLOSpec:
-    levers = SPEC.levers
-    if levers is None or levers.traffic is None:
-        raise ValueError("it is about weights")
-    traffic = levers.traffic.model_copy(update={"mode": weights})
-    return SPEC.model_copy(update={"levers": levers.model_copy(update={"traffic": traffic})})
+def plays(loads: Mapping[str, Load]) -> Iterator[Play]:
+    """Steady load first, then `loads`."""
+    rps = REPLICAS * scenarios.CAPACITY_RPS
+    steady = scenarios.of_trace("steady", Load((0.0, STEADY_SECONDS), (rps, rps)), replicas=REPLICAS)
+    yield from (Play(f"steady, {slower:g} x", steady, slower) for slower in SLOWER)
+    for name, load in loads.items():
+        yield Play(name, scenarios.of_trace(name, load, replicas=REPLICAS), SLOWER[0])
 
 
-def violated(behind: Split) -> float:
-    """Seconds in windows with more bad requests than are allowed."""
-    windows = range(math.floor(END / WINDOW_SECONDS))
-    shares = [behind.bad_share(n * WINDOW_SECONDS, (n + 1) * WINDOW_SECONDS, THRESHOLD) for n in windows]
-    return sum(WINDOW_SECONDS for share in shares if share > ALLOWED)
+def moved(play: Play, seed: int) -> Came:
+    """The operator moves weights and replicas."""
+    return _fleet(play, seed, "weights that move", automatic=True)
+
+
+def equal(play: Play, seed: int) -> Came:
+    """The operator moves replicas only."""
+    return _fleet(play, seed, "equal weights", automatic=False)
+
+
+def least_request(play: Play, seed: int) -> Came:
+    """A proxy that knows all outstanding requests, over the pods of all backends; the operator moves replicas."""
+    slow = Shift(play.begins_seconds, slow_pods_share=1 / len(NAMES), slow_pods_factor=play.slower)
+    well = Shift(play.ends_seconds, slow_pods_share=0.0)
+    scenario = replace(play.scenario, balancing=Balancing.LEAST_REQUEST, shifts=(slow, well))
+    run = simulate(scenario, Perfslo(scenario), seed)
+    return _came(play, "least-request", seed, run.minutes, run.reversals)
+
+
+UNDER: tuple[Callable[[Play, int], Came], ...] = (moved, equal, least_request)
+
+
+def _fleet(play: Play, seed: int, under: str, *, automatic: bool) -> Came:
+    slow = Shift(play.begins_seconds, service_factor=play.slower)
+    befalls = {"b": (slow, Shift(play.ends_seconds, service_factor=1.0))}
+    came = Fleet(play.scenario, befalls, "Auto" if automatic else "Recommend", seed).play()
+    return _came(play, under, seed, came.minutes, came.turned)
+
+
+def _came(play: Play, under: str, seed: int, minutes: tuple[Minute, ...], turned: int) -> Came:
+    allowed, requests = play.scenario.allowed_bad_ratio, sum(minute.requests for minute in minutes)
+    return Came(
+        play=play.name,
+        under=under,
+        seed=seed,
+        violation_minutes=sum(m.requests >= 20 and m.bad > allowed * m.requests for m in minutes),
+        bad_ratio=sum(minute.bad for minute in minutes) / max(1, requests),
+        replica_minutes=sum(minute.replicas for minute in minutes),
+        turns_an_hour=turned * 3600 / play.scenario.load.duration_seconds,
+    )

@@ -7,26 +7,16 @@ import pytest
 
 from perfslo.core.model import JSON
 from tests.cluster.mirrors import definition
-from tests.cluster.stage import Stage
+from tests.cluster.stage import Stage, staged
 from tests.conftest import Cluster
 
-CLUSTER_SCOPED = ("clusterrole", "clusterrolebinding", "validatingadmissionpolicy", "validatingadmissionpolicybinding")
 KEDA = "scaledobjects.keda.sh"
 
 
 @pytest.fixture
 def stage(cluster: Cluster, crds: None) -> Iterator[Stage]:
-    """A namespace, and cleaning up of what the chart left outside it."""
-    with cluster.namespace() as name:
-        yield Stage(cluster, name)
-        for kind in CLUSTER_SCOPED:
-            owned = [
-                item["metadata"]["name"]
-                for item in cluster.get(kind)["items"]
-                if item["metadata"]["name"].startswith(f"{name}-")
-            ]
-            if owned:
-                cluster.kubectl("delete", kind, *owned, "--ignore-not-found")
+    with staged(cluster) as stage:
+        yield stage
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from tests.conftest import ROOT, Cluster, cluster_py
 T = TypeVar("T")
 
 LONG = os.environ.get("PERFSLO_TEST_LONG") == "1"
+CLUSTER_SCOPED = ("clusterrole", "clusterrolebinding", "validatingadmissionpolicy", "validatingadmissionpolicybinding")
 OPERATOR_IMAGE = "localhost/perfslo/operator"
 
 
@@ -208,6 +209,21 @@ class Stage:
     def cycles(self, count: float) -> float:
         """Seconds that surely hold this many cycles of the operator, on a busy machine."""
         return count * self.tempo.cycle_seconds + 2 * self.tempo.scrape_seconds
+
+
+@contextmanager
+def staged(cluster: Cluster) -> Iterator[Stage]:
+    """A namespace, and cleaning up of what the chart left outside it."""
+    with cluster.namespace() as name:
+        yield Stage(cluster, name)
+        for kind in CLUSTER_SCOPED:
+            owned = [
+                item["metadata"]["name"]
+                for item in cluster.get(kind)["items"]
+                if item["metadata"]["name"].startswith(f"{name}-")
+            ]
+            if owned:
+                cluster.kubectl("delete", kind, *owned, "--ignore-not-found")
 
 
 @dataclass(frozen=True)
