@@ -179,6 +179,17 @@ def test_pods_come_first_where_nobody_could_take_the_traffic() -> None:
     assert any(isinstance(step, Scale) and step.wanted > step.current for step in decision.plan.steps)
 
 
+def test_where_a_pod_carries_next_to_nothing_there_are_no_more_of_them() -> None:
+    observation = seen(route=NO_ROUTE, load={"b": 20.0}, latency={"b": SLOW})
+    observation = replace(observation, route=seen().route)
+    full = known(20.0, 10.5)
+    for carried, more in ((0.8, False), (8.0, True)):
+        memory = mind({"a": BAD, "b": BAD, "c": BAD}, a=full, b=known(20.0, carried), c=full)
+        plan = decided(memory, observation).parts["b"].plan
+        assert plan
+        assert ((plan.final_replicas or 0) > 2) is more, plan.why
+
+
 def test_a_backend_without_ready_endpoints_is_drained_first() -> None:
     decision = decided(mind(a=known(20.0, 30.0), c=known(20.0, 30.0)), seen(ready={"b": 0}))
     assert decision.plan

@@ -127,6 +127,7 @@ def test_what_a_backend_leaves_unanswered_is_no_disobedience_of_the_proxy() -> N
     assert trust.not_followed({**served, "c": 500.0}, weights, behind) == (
         "a is to get 50% of the requests that are not for b, and got 67% of the last 1500"
     )
+    assert trust.not_followed({"a": 100.0, "b": 1000.0, "c": 100.0}, weights, frozenset("abc")) == ""
 
 
 def test_requests_are_counted_once() -> None:

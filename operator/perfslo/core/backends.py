@@ -53,6 +53,10 @@ MUCH = 0.25
 """Of the load of backends that break the promise: while others have room for so much, weights come before pods."""
 
 
+WEAK = 0.1
+"""Of what a pod of the best backend carries: where one carries less, pods are no answer to anything."""
+
+
 def route_ref(spec: PerformanceSLOSpec) -> RouteRef:
     """What shares the requests among its backends.
 
@@ -251,7 +255,8 @@ def arbitrate(
     free = found is not None and "traffic" not in held and spec.lever_mode("traffic") == "Auto"
     settling = not traffic.is_due(memory.traffic.moved_at, observation.time, observation.scale)
     odd = _odd_ones(parts, found) if found and free else frozenset()
-    parts = {name: _followed(name, part, memory, found, odd, free, settling) for name, part in parts.items()}
+    weak = _weak_ones(parts) if free else frozenset()
+    parts = {name: _followed(name, part, memory, found, odd, weak, free, settling) for name, part in parts.items()}
     refs = {backend.name: backend.scale_target_ref for backend in listed(spec)}
     scales = [step for name, part in parts.items() if (step := _scale(name, part, refs[name]))]
     steps: list[Step] = []
@@ -281,8 +286,21 @@ def _odd_ones(parts: Mapping[str, Decided], found: Shift) -> Set[str]:
     return bad.keys() if room >= MUCH * load else frozenset()
 
 
+def _weak_ones(parts: Mapping[str, Decided]) -> Set[str]:
+    """Backends whose pods carry next to nothing of what those of another do."""
+    carried = {name: each.median for name, part in parts.items() if (each := _carried(part))}
+    return {name for name, median in carried.items() if median < WEAK * max(carried.values())}
+
+
 def _followed(
-    name: str, part: Decided, memory: Memory, found: Shift | None, odd: Set[str], free: bool, settling: bool
+    name: str,
+    part: Decided,
+    memory: Memory,
+    found: Shift | None,
+    odd: Set[str],
+    weak: Set[str],
+    free: bool,
+    settling: bool,
 ) -> Decided:
     """With its own plan as far as the weights let it be followed."""
     plan, desired = part.plan, part.observation.replicas.desired
@@ -293,9 +311,11 @@ def _followed(
     falling = falling or (name in memory.traffic.trims and memory.traffic.trims[name].factor < 1.0)
     if free and found and wanted > desired and (name in odd or (falling and not found.short)):
         return _resting(part, desired, f"others can take its traffic ({found.why})")
+    if name in weak and wanted > desired:
+        return _resting(part, desired, "a pod carries next to nothing there: its traffic is for the others")
     if free and wanted < desired and (rising or settling):
         return _resting(part, desired, "it is to get more of the traffic" if rising else "the weights have just moved")
-    if free and found and (load := found.short.get(name)) and (carried := _carried(part)):
+    if free and name not in weak and found and (load := found.short.get(name)) and (carried := _carried(part)):
         pods = min(part.spec.max_replicas, math.ceil(load / (traffic.FULL * carried.median)))
         order = part.memory.order
         on_its_way = order is not None and order.wanted == desired > part.observation.replicas.ready

@@ -88,12 +88,12 @@ def wrote(traffic: Traffic, weights: Mapping[str, int], reasons: Mapping[str, st
 def not_followed(served: Mapping[str, float], weights: Mapping[str, int], behind: Set[str] = frozenset()) -> str:
     """Which backend gets another share of the requests than its weight says; empty when none does, or too few tell.
 
-    Those `behind` may answer fewer than they get, so that all others seem to get more: these are compared with each
-    other, and of the former it is only told that they get too much.
+    Those `behind` may answer fewer than they get, so that others seem to get more: the rest is compared with each
+    other, and one of the former with the rest, which only tells whether it gets too much.
     """
     steady = {name: weight for name, weight in weights.items() if name not in behind}
     for name, weight in weights.items():
-        among = weights if name in behind else steady
+        among = {**steady, name: weight}
         requests, total = sum(served.get(each, 0.0) for each in among), sum(among.values())
         if requests < TELLING_REQUESTS or not total:
             continue
@@ -101,7 +101,8 @@ def not_followed(served: Mapping[str, float], weights: Mapping[str, int], behind
         chance = TELLING_SIGMAS * math.sqrt(max(share * (1.0 - share), 1.0 / requests) / requests)
         excess = seen - share if name in behind else abs(seen - share)
         if excess > chance + ROUNDED:
-            besides = f" that are not for {', '.join(sorted(behind))}" if among is not weights and behind else ""
+            others = ", ".join(sorted(weights.keys() - among))
+            besides = f" that are not for {others}" if others else ""
             return (
                 f"{name} is to get {text.percent(share)} of the requests{besides}, and got {text.percent(seen)} of the "
                 f"last {text.count(requests)}"
