@@ -24,11 +24,11 @@ from tests.conftest import Cluster, cluster_py, serve_crds
 RESULTS = Path(__file__).with_name("real.json")
 PROMISED_RATIO = 0.05
 TEMPO = Tempo(5, 5)
-TRIAL_SECONDS, SETTLE_SECONDS = 60, 15
+TRIAL_SECONDS, SETTLE_SECONDS = 50, 15
 """Of each trial of a load, and what of it is not counted: queues fill up first."""
-POLICY_LOADS = tuple(range(22, 60, 2))
+POLICY_LOADS = tuple(range(24, 57, 4))
 """Of the 60 a second that the pods can complete."""
-WEIGHT_LOADS = (8, 10, 12, 14, 16, 18, 20, 22, 24, 27, 30, 33, 36, 40, 44)
+WEIGHT_LOADS = (8, 10, 13, 16, 20, 25, 31, 38)
 WORKERS, REPLICAS = 2, 2
 USUAL = {"wait_ms": 200, "cpu_ms": 0.2, "cv": 0.5}
 SLOWER = {**USUAL, "wait_ms": 600}
