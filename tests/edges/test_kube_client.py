@@ -186,3 +186,8 @@ async def test_a_watch_that_breaks_or_falls_silent_says_so(
 async def test_without_a_configuration_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Set KUBECONFIG"):
         await connect(tmp_path / "none")
+
+
+async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"API server: there is no file {tmp_path}/none. Set KUBECONFIG"):
+        await connect(tmp_path / "none")

@@ -163,8 +163,11 @@ async def connect(kubeconfig: Path | None = None, context: str | None = None) ->
         if kubeconfig is None and context is None and in_cluster:
             kubernetes_config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         else:
+            file = _kubeconfig(kubeconfig)
+            if not any(map(os.path.exists, file.split(os.pathsep))):
+                raise FileNotFoundError(f"there is no file {file}")
             await kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=_kubeconfig(kubeconfig), context=context, client_configuration=configuration
+                config_file=file, context=context, client_configuration=configuration
             )
     except (kubernetes_config.ConfigException, OSError, ValueError) as error:
         raise ConfigurationError(
