@@ -9,6 +9,7 @@ import pytest
 from perfslo.core import evidence
 from perfslo.core.memory import Memory, Sample
 from perfslo.core.model import Histogram, Value
+from perfslo.core.timescale import TimeScale
 from tests.core.turns import NOW, memory, observation, spec
 
 
@@ -44,3 +45,15 @@ def test_an_old_queue_is_no_evidence_of_load_but_one_that_lasts_is(waiting: tupl
     seen = observation(slow, in_flight=Value(waiting[-1]))
     known = evidence.gathered(spec(), memory(in_flight=before, clean_since=NOW - 60.0), seen)
     assert (known.clean_since != NOW) == learnt
+
+
+@pytest.mark.parametrize(("cycle_seconds", "kept"), [(15.0, 6), (5.0, 13), (120.0, 6)])
+def test_samples_are_kept_as_long_as_somebody_looks_back(cycle_seconds: float, kept: int) -> None:
+    known = memory(arrivals=())
+    scale = TimeScale(15.0, cycle_seconds)
+    for number in range(20):
+        seen = observation(time=NOW + number * cycle_seconds, scale=scale, in_flight=Value(3.0))
+        known = evidence.gathered(spec(), known, seen)
+    assert [len(samples) for samples in (known.arrivals, known.in_flight, known.readies)] == [kept] * 3
+    start = seen.time - scale.window_seconds
+    assert known.arrivals[0].time <= start, "a whole window is looked at"

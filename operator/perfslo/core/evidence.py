@@ -10,8 +10,11 @@ from perfslo.core.frozen import replace
 from perfslo.core.levers import replicas
 from perfslo.core.memory import Memory, Sample
 from perfslo.core.model import Missing, Observation, Stale
+from perfslo.core.timescale import TimeScale
 
 MAX_SAMPLES = 40
+FEWEST_SAMPLES = forecast.TREND_SAMPLES
+"""So many are kept in any case; of others those of the window, which is as far as anybody looks back."""
 SATURATED_RATIO = 0.3
 """Slow share from which windows tell about a backlog rather than about load."""
 SATURATED_RATIO_UNGAUGED = 0.8
@@ -56,7 +59,7 @@ def _saw_load(memory: Memory, observation: Observation) -> Memory:
     complete = completions is not None and all(objectives.known(s) for s in series) and not observation.source_problem
     own_series_missing = not observation.source_problem and any(isinstance(s, Missing | Stale) for s in series)
     waiting = objectives.number(observation.in_flight)
-    in_flight = (*memory.in_flight, Sample(now, waiting))[-MAX_SAMPLES:] if waiting is not None else ()
+    in_flight = _grown(memory.in_flight, Sample(now, waiting), observation.scale) if waiting is not None else ()
     memory = replace(
         memory,
         time=now,
@@ -75,9 +78,16 @@ def _saw_load(memory: Memory, observation: Observation) -> Memory:
     arriving = max(
         0.0, finished + (queued if overload.flooded(memory) else 2.0 * queued), overload.by_little(memory, observation)
     )
-    arrivals = (*memory.arrivals, Sample(now, arriving))[-MAX_SAMPLES:]
+    arrivals = _grown(memory.arrivals, Sample(now, arriving), observation.scale)
     memory = replace(memory, completions=finished, arrivals=arrivals)
     return forecast.noted(memory, observation.scale, replicas.horizon_seconds(memory, observation))
+
+
+def _grown(samples: tuple[Sample, ...], new: Sample, scale: TimeScale) -> tuple[Sample, ...]:
+    start, outdated = new.time - scale.window_seconds, 0
+    while len(samples) - outdated >= FEWEST_SAMPLES and samples[outdated].time < start:
+        outdated += 1
+    return (*samples[outdated:], new)[-MAX_SAMPLES:]
 
 
 def _queued_per_second(in_flight: tuple[Sample, ...]) -> float:
@@ -98,7 +108,7 @@ def _saw_pods(memory: Memory, observation: Observation) -> Memory:
     before = memory.readies if version == pods.version and not pods.rolling_out else ()
     return replace(
         memory,
-        readies=(*before, Sample(now, float(pods.ready)))[-MAX_SAMPLES:],
+        readies=_grown(before, Sample(now, float(pods.ready)), observation.scale),
         startup_seconds=pods.startup_seconds if pods.startup_seconds is not None else memory.startup_seconds,
         ready=pods.ready,
         ready_since=memory.ready_since if same and memory.ready_since is not None else now,
