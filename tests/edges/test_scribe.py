@@ -238,6 +238,16 @@ async def test_a_specification_that_does_not_fit_is_said_once() -> None:
     assert desk.door.events == [("Warning", "SpecInvalid")]
 
 
+async def test_what_was_learnt_stays_where_the_specification_does_not_fit_any_more() -> None:
+    desk = Desk()
+    await desk.tell(turn(FAST))
+    odd = slo(problem="spec.window: write a window")
+    await desk.publish({odd.key: odd}, {})
+    before, after = desk.door.statuses
+    assert after["summary"]["state"] == "NotReady"
+    assert after["memory"] == before["memory"]
+
+
 async def test_an_slo_without_a_turn_keeps_what_it_shows() -> None:
     desk = Desk()
     await desk.tell(turn(FAST))

@@ -9,14 +9,13 @@ from perfslo.api.v1alpha1 import (
     BudgetStatus,
     CostStatus,
     Decision,
-    MemoryStatus,
     Objective,
     PerformanceSLOStatus,
     State,
     Summary,
     UtilizationStatus,
 )
-from perfslo.core import codec, quantile, shares, signals, text
+from perfslo.core import quantile, shares, signals, text
 from perfslo.core.conditions import CONDITIONS, conditions, misfit
 from perfslo.core.lever_states import MAX_LONG_TEXT, MAX_TEXT, levers
 from perfslo.core.levers import knobs
@@ -48,7 +47,10 @@ def gist(turn: Turn) -> Gist:
 
 
 def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOStatus:
-    """The status to show. `previous` gives the history and the times of the conditions' last transitions."""
+    """The status to show, apart from what is remembered.
+
+    `previous` gives the history and the times of the conditions' last transitions.
+    """
     previous = previous or PerformanceSLOStatus()
     decision = _decision(turn, previous.last_decision)
     replicas = turn.target.replicas if isinstance(turn.target, Target) else None
@@ -70,7 +72,6 @@ def report(turn: Turn, previous: PerformanceSLOStatus | None) -> PerformanceSLOS
         history=_history(turn, previous.history, decision),
         budget=_budget(turn),
         cost=_cost(turn),
-        memory=MemoryStatus(version=codec.VERSION, data=codec.encode(turn.memory)),
     )
 
 

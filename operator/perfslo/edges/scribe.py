@@ -13,7 +13,7 @@ import structlog
 from pydantic import ValidationError
 
 from perfslo.api.v1alpha1 import Condition, PerformanceSLOStatus
-from perfslo.core import notable
+from perfslo.core import codec, notable
 from perfslo.core.model import JSON, ChangeResult, Outcome
 from perfslo.core.status import Gist, gist, report, unreadable
 from perfslo.core.turn import Turn
@@ -51,6 +51,7 @@ class _Page:
 
     uid: str
     status: bytes
+    """Without what is remembered, once a turn was reported."""
     written: bytes
     written_at: float = 0.0
     gist: Gist | None = None
@@ -117,21 +118,28 @@ class Scribe:
             await emit(self._writer, self._instance, event)
         if turn and (event := _verdict_event(slo, turn)):
             await emit(self._writer, self._instance, event)
-        written, status = _unpacked(page.written), _dump(after)
+        written, status = _unpacked(page.written), _without_memory(_dump(after))
         page.status, page.gist, page.reported_at = _packed(status), gist(turn) if turn else None, now
-        page.is_news = _differs(written, status, now - page.written_at)
+        page.is_news = notable.differs(_without_memory(written), status) or (
+            turn is not None
+            and now - page.written_at > MEMORY_REFRESH_SECONDS
+            and _remembered(turn) != written.get("memory")
+        )
         page.is_urgent = _essence(written) != _essence(status)
 
     async def _write(self, page: _Page, slo: SLO, turn: Turn | None, now: float) -> bool:
         if turn and page.reported_at != now:
             await self._report(page, slo, turn, now)
+        status = _unpacked(page.status)
+        if memory := _remembered(turn) if turn else _unpacked(page.written).get("memory"):
+            status["memory"] = memory
         try:
-            await apply_status(self._writer, slo, _unpacked(page.status))
+            await apply_status(self._writer, slo, status)
         except ApiError as error:
             log.warning("status not written", namespace=slo.namespace, name=slo.name, reason=error.reason)
             return False
-        before, page.written, page.written_at, page.is_news = page.written, page.status, now, False
-        for event in _transition_events(slo, _status_in(before), _status_in(page.status)):
+        before, page.written, page.written_at, page.is_news = page.written, _packed(status), now, False
+        for event in _transition_events(slo, _status_in(before), read_status(status)):
             await emit(self._writer, self._instance, event)
         return True
 
@@ -168,10 +176,9 @@ def _unpacked(packed: bytes) -> JSON:
     return status
 
 
-def _differs(written: JSON, status: JSON, age_seconds: float) -> bool:
-    if notable.differs(_without_memory(written), _without_memory(status)):
-        return True
-    return status.get("memory") != written.get("memory") and age_seconds > MEMORY_REFRESH_SECONDS
+def _remembered(turn: Turn) -> JSON:
+    """What the status keeps of the memory: made for a write alone, as it takes as long as all the rest."""
+    return {"version": codec.VERSION, "data": codec.encode(turn.memory)}
 
 
 def _without_memory(status: JSON) -> JSON:
