@@ -25,6 +25,10 @@ def test_processes_change_nothing() -> None:
     assert told[-1] == len(TASKS)
 
 
+def test_nothing_to_do_is_done_at_once() -> None:
+    assert list(run_all([], 2, lambda _: None)) == []
+
+
 def test_a_policy_that_does_not_exist_is_refused_before_anything_runs() -> None:
     with pytest.raises(ConfigurationError, match="no policy 'best'"):
         next(run_all([TASKS[0], Task(SCENARIO, "best", 0)], 1, lambda _: None))

@@ -31,7 +31,7 @@ def run_all(tasks: Sequence[Task], jobs: int, progress: Progress) -> Iterator[tu
     """
     for task in tasks:
         registry.parse(task.policy)
-    if jobs == 1 or len(tasks) == 1:
+    if jobs == 1 or len(tasks) <= 1:
         for number, task in enumerate(tasks):
             yield number, _run(task, lambda share, number=number: progress(number + share))  # type: ignore[misc]
             progress(number + 1)
