@@ -59,7 +59,11 @@ class Signals(Sight):
         series, service = super().series(world), world.service
         if service.dependency is None:
             return series
-        told = {"db": service.dependency.mean_seconds, "hits": service.hit_ratio}
+        told = {
+            "db": service.dependency.mean_seconds,
+            "hits": service.hit_ratio,
+            "wait": world.engine.dependency_wait_seconds,
+        }
         seen = {name: Value(value * self._chance.gauss(1.0, NOISE), 5.0) for name, value in told.items()}
         return replace(series, signals=seen)
 
@@ -71,6 +75,7 @@ def _with_signals(spec: PerformanceSLOSpec) -> PerformanceSLOSpec:
         "signals": [
             {"name": "db", "kind": "DependencyLatency", "ref": "db"},
             {"name": "hits", "kind": "CacheHitRatio", "ref": "hits"},
+            {"name": "wait", "kind": "PoolWait", "ref": "wait"},
         ]
     }
     return PerformanceSLOSpec.model_validate(written)
@@ -119,12 +124,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.diagnose", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--fault", action="append", choices=[*FAULTS])
-    parser.add_argument("--save", action="store_true", help="write the committed results")
+    parser.add_argument("--save", action="store_true", help="write the committed results of these faults")
     arguments = parser.parse_args()
-    rows = [(fault, *run(fault, seed)) for fault in arguments.fault or FAULTS for seed in range(arguments.seeds)]
+    chosen = arguments.fault or [*FAULTS]
+    rows = [[fault, *run(fault, seed)] for fault in chosen for seed in range(arguments.seeds)]
     print(table(rows))
     print("\n" + ", ".join(f"{name} {share:.1%}" for name, share in summary(rows).items()))
     if arguments.save:
+        rows += [row for row in json.loads(RESULTS.read_text()) if row[0] not in chosen]
         RESULTS.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 

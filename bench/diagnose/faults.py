@@ -66,6 +66,21 @@ def _cold_cache(chance: random.Random, severity: int) -> Scenario:
     return replace(scenario, service=replace(scenario.service, dependency=database))
 
 
+def _exhausted_pool(chance: random.Random, severity: int) -> Scenario:
+    """Connections to a database that needs 3.2 on average; it answers as fast as ever."""
+    left = (4, 3, 2)[severity]
+    scenario = _scenario(shifts=_during(Shift(0, dependency_servers=left), Shift(0, dependency_servers=60)))
+    database = Dependency(servers=60, mean_seconds=_draw(chance, 0, 0.085, 0.095))
+    return replace(scenario, service=replace(scenario.service, dependency=database))
+
+
+def _low_limit(chance: random.Random, severity: int) -> Scenario:
+    """Of pods that use 0.9 cores on average, and more for moments."""
+    limit = _draw(chance, 2 - severity, 0.75, 0.95, 1.1, 1.25)
+    scenario = _scenario(shifts=_during(Shift(0, cpu_limit_cores=limit), Shift(0, cpu_limit_cores=1.9)))
+    return replace(scenario, service=replace(scenario.service, cpu_limit_cores=1.9, cpu_request_cores=1.0))
+
+
 def _slow_release(chance: random.Random, severity: int) -> Scenario:
     factor = _draw(chance, severity, 1.6, 2.0, 2.5, 3.5)
     release, back = Shift(0, service_factor=factor, new_version=True), Shift(0, service_factor=1.0, new_version=True)
@@ -109,6 +124,8 @@ FAULTS: Mapping[str, Fault] = {
     "overload": Fault(_overload, LOAD),
     "slow database": Fault(_slow_database, frozenset({Bottleneck.DEPENDENCY_BOUND})),
     "cold cache": Fault(_cold_cache, frozenset({Bottleneck.CACHE_COLD})),
+    "exhausted pool": Fault(_exhausted_pool, frozenset({Bottleneck.CONNECTION_POOL_BOUND})),
+    "low CPU limit": Fault(_low_limit, frozenset({Bottleneck.CPU_THROTTLED})),
     "slow release": Fault(_slow_release, frozenset({Bottleneck.ROLLOUT_REGRESSION})),
     "failing fast": Fault(_failing, frozenset({Bottleneck.FAST_FAILING})),
     "no nodes": Fault(_no_nodes, frozenset({Bottleneck.NODE_PRESSURE})),

@@ -153,6 +153,21 @@ def test_a_dependency_is_shared_by_all_pods() -> None:
         assert made.state.completed + made.state.given_up == pytest.approx(80.0 * 600.0, rel=0.02)
 
 
+def test_a_dependency_that_takes_fewer_at_a_time_makes_others_wait_until_it_takes_more() -> None:
+    service = Service(workers=10, mean_seconds=1e-6, variation=0.0, dependency=Dependency(4, 0.050, variation=0.0))
+    made = engine(service, 60.0, 300.0, pods=2)
+    made.advance(100.0)
+    assert made.dependency_wait_seconds == 0.0
+    made.serve_as(replace(service, dependency=Dependency(2, 0.050, variation=0.0)))
+    made.advance(200.0)
+    assert made.dependency_wait_seconds > 0.0, "60 a second, of which it takes 40"
+    before = int(made.state.completed)
+    made.serve_as(service)
+    made.advance(300.0)
+    assert made.dependency_wait_seconds == 0.0
+    assert (made.state.completed - before) / 100.0 == pytest.approx(60.0, rel=0.1)
+
+
 def test_a_dependency_that_waits_for_nobody_is_a_queue_of_its_own() -> None:
     service = Service(workers=500, mean_seconds=1e-6, variation=0.0, dependency=Dependency(1, 0.040, variation=1.0))
     made = ended(service, 0.7 / 0.040, 40_000.0, pods=3)
@@ -182,6 +197,17 @@ def test_many_at_once_use_the_quota_up_sooner() -> None:
     assert done == pytest.approx(10.0 * 3000.0, rel=0.01)
     assert made.pods.cpu_seconds.sum() == pytest.approx(0.5 * 3000.0, rel=0.01)
     assert made.pods.throttled_periods.sum() / made.pods.periods.sum() > 0.95
+
+
+def test_a_lower_limit_makes_work_last_longer_until_it_is_raised() -> None:
+    service = Service(workers=2, mean_seconds=0.100, variation=0.0, cpu_limit_cores=1.9)
+    made = engine(service, RARE, 60_000.0)
+    for limit, seconds in ((1.9, 0.100), (0.5, 0.150), (1.9, 0.100)):  # 50 ms of each 100: 0-50, 100-150
+        made.serve_as(replace(service, cpu_limit_cores=limit))
+        spent, arrived = float(made.state.in_flight_seconds), int(made.state.arrived)
+        made.advance(float(made.state.now) + 20_000.0)
+        mean = (made.state.in_flight_seconds - spent) / (made.state.arrived - arrived)
+        assert mean == pytest.approx(seconds, rel=0.02), limit
 
 
 def test_quotas_are_handed_out_at_any_time() -> None:

@@ -69,13 +69,12 @@ class Engine:
         )
         self.state: Any = self._world.state.view(np.recarray)[0]
         """Clock, settings and tallies (see `state.STATE`)."""
-        now, limit = self.state, service.cpu_limit_cores
+        now = self.state
         now.last_arrival = load.duration_seconds
         now.workers, now.timeout, now.target = service.workers, service.timeout_seconds, target_seconds
         now.exponential, now.cpu_share = exponential, service.cpu_share
         now.warm_up_factor, now.balancing = service.warmup_factor, _BALANCING[balancing]
         now.scrape_seconds, now.scraping = scrape_seconds, True
-        now.quota = limit * cfs.PERIOD_SECONDS if limit is not None and limit < service.workers else 0.0
         self.serve_as(service)
         loop.begin(self._world, self._chances)
 
@@ -106,8 +105,9 @@ class Engine:
         return self._world.minutes.view(np.recarray)
 
     def serve_as(self, service: Service) -> None:
-        """What requests cost from now on, how many fail and how many a cache answers."""
-        now = self.state
+        """What requests cost from now on, how many fail and how many a cache answers, and what serves them."""
+        now, limit = self.state, service.cpu_limit_cores
+        now.quota = limit * cfs.PERIOD_SECONDS if limit is not None and limit < service.workers else 0.0
         now.mu, now.sigma = _log_normal(service.mean_seconds, service.variation)
         if now.exponential:
             now.mu = math.log(service.mean_seconds)
@@ -115,6 +115,20 @@ class Engine:
         now.calls = service.dependency is not None
         if service.dependency:
             now.call_mu, now.call_sigma = _log_normal(service.dependency.mean_seconds, service.dependency.variation)
+            self._admit(service.dependency.servers)
+
+    def _admit(self, servers: int) -> None:
+        """So many of the dependency's servers take requests: those that are free first."""
+        free = self._world.servers
+        if np.isfinite(free).sum() != servers:
+            free[np.isinf(free)] = self.state.now
+            free.sort()  # which is a heap
+            free[servers:] = math.inf
+
+    @property
+    def dependency_wait_seconds(self) -> float:
+        """That a request which comes now would wait for one of the dependency's servers."""
+        return max(0.0, float(self._world.servers[0]) - float(self.state.now))
 
     def add(self, factor: float = 1.0) -> int:
         """A pod that is not ready yet, and takes `factor` times as long as others for the same work."""

@@ -87,6 +87,10 @@ class Shift:
     new_version: bool = False
     dependency_factor: float | None = None
     """Of the dependency's `mean_seconds`."""
+    dependency_servers: int | None = None
+    """That take requests, of those that there are, such as when connections to it are held elsewhere."""
+    cpu_limit_cores: float | None = None
+    """Of a service that has a limit below its workers from the beginning."""
     hit_ratio: float | None = None
     failing_ratio: float | None = None
     startup_seconds: float | None = None

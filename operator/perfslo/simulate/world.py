@@ -264,12 +264,15 @@ def shifted(original: Service, current: Service, shift: Shift) -> Service:
     mean, called = current.mean_seconds, current.dependency
     if shift.service_factor is not None:
         mean = original.mean_seconds * shift.service_factor
+    if shift.dependency_servers is not None and called:
+        called = replace(called, servers=shift.dependency_servers)
     if shift.dependency_factor is not None and called and original.dependency:
         called = replace(called, mean_seconds=original.dependency.mean_seconds * shift.dependency_factor)
     return replace(
         current,
         mean_seconds=mean,
         dependency=called,
+        cpu_limit_cores=current.cpu_limit_cores if shift.cpu_limit_cores is None else shift.cpu_limit_cores,
         hit_ratio=current.hit_ratio if shift.hit_ratio is None else shift.hit_ratio,
         failing_ratio=current.failing_ratio if shift.failing_ratio is None else shift.failing_ratio,
         startup_seconds=current.startup_seconds if shift.startup_seconds is None else shift.startup_seconds,
