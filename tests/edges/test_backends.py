@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.core import codec
 from perfslo.core.measure import Answer, Row, Series, Wanted
 from perfslo.core.model import (
     Change,
@@ -228,6 +229,7 @@ async def test_what_it_remembers_of_each_survives_in_the_status(mode: str) -> No
     learnt = {name: own.capacities[0].curves for name, own in turn.memory.backends.items()}
     assert all(learnt.values())
     status = report(turn, None).model_dump(mode="json", exclude_none=True)
+    status["memory"] = {"version": codec.VERSION, "data": codec.encode(turn.memory)}
     (only,) = world.slos.values()
     again = Stage(replace(slo(spec=only.spec, status=status)))
     revived = await again.cycles(1)
