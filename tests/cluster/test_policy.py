@@ -21,7 +21,7 @@ REPLICAS = 3
 BEHAVIOUR = {"wait_ms": 200, "cpu_ms": 0.2, "cv": 1.0}
 THRESHOLD_MS = 1200
 """Six times what a request takes: with two workers a pod, least-request should carry a quarter more."""
-RPS = 46
+RPS = 50
 """Of 60 that the pods can complete."""
 END = 1500
 KIND = PolicyKind(
@@ -56,7 +56,7 @@ def test_it_is_recommended_then_set_and_judged_and_put_back(stage: Stage) -> Non
         stage.slo("shop", promise("Auto"))
         stage.eventually("it is set", lambda: says(stage) == "LeastRequest", seconds=120)
         judged = stage.eventually("it is judged", lambda: verdict(stage), seconds=600, pause=5)
-        assert judged in ("Improved", "Inconclusive"), stage.status("shop")["history"]
+        assert judged == "Improved", stage.status("shop")["history"]
         assert says(stage) == "LeastRequest"
 
         stage.kubectl("delete", "perfslo", "shop", "--wait=false")
