@@ -104,7 +104,10 @@ async def test_a_signal_that_fails_harms_no_promise_and_in_time_no_other_signal(
     assert [observation.signals[f"its-{name}"] for name in names[1:]] == [Value(0.02, 2.0)] * 8
     assert not sources.open_breakers
     server.answer = by_metric({"a_bad": respond(200, vector(*FRESH))})
-    (observation,) = await seen(sources, wanted("web", *names))
+    for _ in range(3):  # on a busy machine a cycle may run out of time
+        (observation,) = await seen(sources, wanted("web", *names))
+        if isinstance(observation.signals["its-a-bad"], Value):
+            break
     assert observation.signals["its-a-bad"] == Value(0.02, 2.0)
     await sources.close()
 
