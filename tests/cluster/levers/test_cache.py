@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cluster
 
 def test_a_cache_is_switched_on_when_the_database_becomes_slow_and_off_with_the_slo(stage: Stage) -> None:
     shop = Shop(stage)
-    with shop.calm({"cache": {"tiers": [cache_tier()]}}):
+    with shop.calm({"cache": {"tiers": [cache_tier()]}}, signals=["db-tail", "pool-wait"]):
         shop.behave(query_ms=4 * QUICK["query_ms"])
         stage.eventually("the database is found", lambda: shop.bottleneck() == "DependencyBound", seconds=90)
         stage.eventually("the tier is switched on", lambda: shop.flag("CACHE_TIER") == "redis", seconds=120)
