@@ -17,7 +17,7 @@ def test_a_pool_grows_within_the_budget_when_it_is_exhausted_and_replicas_do_not
     # A rollout of two pods has three: pools of four take twelve connections, and a third pod would exceed the budget.
     databases = {"main": {"maxConnections": 13, "reserved": 1}}
     with shop.calm({"database": lever}, signals=["pool-wait"], values={"databases": databases}):
-        shop.behave(query_ms=190)
+        shop.behave(query_ms=170)
         stage.eventually("the pool is found", lambda: shop.bottleneck() == "ConnectionPoolBound", seconds=90)
         stage.eventually("it grows", lambda: shop.flag("POOL_SIZE") == "4", seconds=120)
         stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=180)
