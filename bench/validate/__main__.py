@@ -1,0 +1,223 @@
+"""Sends random load to the demo service on the local cluster, and asks the simulator what should have come of it.
+
+make cluster && python3 dev/cluster/cluster.py image demo, then python -m bench.validate --save
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from demo import render
+from perfslo.core.model import Histogram
+from perfslo.simulate.calibrate import calibrate
+from perfslo.simulate.model import Balancing, Service
+from perfslo.simulate.past import Moment, Past
+from perfslo.simulate.run import steady_bad_ratio, true_capacity
+
+RESULTS = Path(__file__).parent / "results.json"
+NAMESPACE = "perfslo-validate"
+BEHAVIOUR = {"wait_ms": 55.0, "cpu_ms": 0.2, "cv": 0.5}
+WORKERS = 2
+THRESHOLD_SECONDS = 0.250
+PERCENTILE = 95.0
+ALLOWED = 1.0 - PERCENTILE / 100.0
+CALIBRATED_RPS = (12.0, 25.0)
+TESTED_RPS = (15.0, 17.0, 19.0, 21.0, 23.0, 27.0)
+"""Requests a second and pod; two workers of 55 ms complete 36 at most."""
+REPLICAS = (1, 2, 4)
+TIMEOUT_SECONDS = 10.0
+WARM_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One load on so many pods."""
+
+    replicas: int
+    rps_per_pod: float
+    requests: int
+    seen: float
+    """Share of the requests that were slow or failed, by the clients' clocks."""
+    simulated: float
+
+    @property
+    def agrees(self) -> bool:
+        """Within a fifth, or half a point."""
+        return abs(self.seen - self.simulated) <= max(0.2 * self.simulated, 0.005)
+
+
+class Stage:
+    """A namespace with a service for each number of replicas."""
+
+    def __init__(self) -> None:
+        self._kubectl = Path(_cluster("bin"), "kubectl")
+        self._config = _cluster("kubeconfig")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        command = [str(self._kubectl), f"--kubeconfig={self._config}", f"--namespace={NAMESPACE}", *arguments]
+        return subprocess.run(command, input=stdin, check=True, capture_output=True, text=True).stdout
+
+    def open(self) -> None:
+        self.kubectl("create", "namespace", NAMESPACE)
+        for replicas in REPLICAS:
+            text = render.service(_name(replicas), replicas=replicas, workers=WORKERS, behaviour=BEHAVIOUR)
+            self.kubectl("apply", "--filename=-", stdin=text)
+        for replicas in REPLICAS:
+            self.kubectl("rollout", "status", f"deployment/{_name(replicas)}", "--timeout=180s")
+
+    def close(self) -> None:
+        self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+
+    def address(self, replicas: int) -> str:
+        """The Service's own: kube-proxy takes a random pod for each connection."""
+        return self.kubectl(
+            "get", "service", _name(replicas), "--output=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"
+        )
+
+    def buckets(self) -> Counter[float]:
+        """Requests of all pods since they began, by the upper bound of how many seconds they took."""
+        found: Counter[float] = Counter()
+        for name in self.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}").split():
+            text = self.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics")
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == "http_server_request_duration_seconds_bucket":
+                        found[float(sample.labels["le"])] += int(sample.value)
+        return found
+
+
+def _cluster(command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "dev/cluster/cluster.py", command], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def _name(replicas: int) -> str:
+    return f"pods-{replicas}"
+
+
+async def send(address: str, rps: float, seconds: float, seed: int) -> tuple[int, int]:
+    """Requests at random times, as those of many users, each on a connection of its own; how many, and how many bad."""
+    chance, loop = random.Random(seed), asyncio.get_running_loop()
+    begin, at = loop.time(), 0.0
+    counted = bad = 0
+
+    async def one(session: aiohttp.ClientSession, due: float) -> None:
+        nonlocal counted, bad
+        try:
+            async with session.get(f"http://{address}/") as response:
+                failed = response.status >= 500
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError):
+            failed = True
+        if due >= WARM_SECONDS:
+            counted += 1
+            bad += failed or loop.time() - begin - due > THRESHOLD_SECONDS
+
+    connector = aiohttp.TCPConnector(force_close=True, limit=0)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session, asyncio.TaskGroup() as group:
+        while (at := at + chance.expovariate(rps)) < WARM_SECONDS + seconds:
+            await asyncio.sleep(begin + at - loop.time())
+            group.create_task(one(session, at))
+    return counted, bad
+
+
+def measure(stage: Stage, rps_per_pod: float, seconds: float) -> dict[int, tuple[int, int]]:
+    """All services at once: what they share is a machine that is hardly busy."""
+
+    async def everywhere() -> dict[int, tuple[int, int]]:
+        seeds = random.Random(rps_per_pod)
+        jobs = {
+            replicas: asyncio.create_task(
+                send(stage.address(replicas), rps_per_pod * replicas, seconds, seeds.randrange(2**32))
+            )
+            for replicas in REPLICAS
+        }
+        return {replicas: await job for replicas, job in jobs.items()}
+
+    return asyncio.run(everywhere())
+
+
+def learnt(stage: Stage, seconds: float) -> tuple[Service, Sequence[str]]:
+    """A service like the one that is there, from two loads; the others are told by it."""
+    moments, before = [], stage.buckets()
+    for rps_per_pod in CALIBRATED_RPS:
+        measure(stage, rps_per_pod, seconds)
+        after = stage.buckets()
+        bounds = sorted(after)
+        histogram = Histogram(tuple(bounds), tuple(float(after[bound] - before[bound]) for bound in bounds))
+        moments.append(Moment(0.0, rps_per_pod * sum(REPLICAS), 0.0, 0.0, sum(REPLICAS), histogram))
+        before = after
+    found = calibrate(Past(0.0, THRESHOLD_SECONDS, PERCENTILE, tuple(moments), 0))
+    return found.service, found.notes
+
+
+def capacity(rows: Sequence[Row]) -> float:
+    """Load per pod at which the allowed share is bad, between the loads that were tried."""
+    tried = sorted(rows, key=lambda row: row.rps_per_pod)
+    for one, other in pairwise(tried):
+        if one.seen <= ALLOWED < other.seen:
+            low, high, allowed = (math.log(max(share, 1e-4)) for share in (one.seen, other.seen, ALLOWED))
+            return one.rps_per_pod + (allowed - low) / (high - low) * (other.rps_per_pod - one.rps_per_pod)
+    return math.nan
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.validate", description="The simulator beside the demo service.")
+    parser.add_argument("--seconds", type=float, default=180.0, help="of each load (default %(default)s)")
+    parser.add_argument("--save", action="store_true", help="write the committed results")
+    options = parser.parse_args()
+    stage = Stage()
+    try:
+        stage.open()
+        service, notes = learnt(stage, options.seconds)
+        print(*notes, sep="\n")
+        rows = []
+        for rps_per_pod in TESTED_RPS:
+            for replicas, (requests, bad) in measure(stage, rps_per_pod, options.seconds).items():
+                simulated = steady_bad_ratio(service, THRESHOLD_SECONDS, Balancing.RANDOM, replicas, rps_per_pod)
+                row = Row(replicas, rps_per_pod, requests, bad / requests, simulated)
+                rows.append(row)
+                print(f"{replicas} x {rps_per_pod:g}/s: {row.seen:.2%} seen, {simulated:.2%} simulated", flush=True)
+    finally:
+        stage.close()
+    capacities = []
+    for replicas in REPLICAS:
+        true = capacity([row for row in rows if row.replicas == replicas])
+        told = true_capacity(service, THRESHOLD_SECONDS, PERCENTILE, Balancing.RANDOM, replicas)
+        capacities.append({"replicas": replicas, "seen": round(true, 2), "simulated": round(told, 2)})
+        print(f"{replicas} pods carry {true:.1f}/s each, {told:.1f} simulated ({told / true - 1:+.1%})")
+    print(f"{sum(row.agrees for row in rows)} of {len(rows)} shares agree")
+    if options.save:
+        found = {
+            "day": time.strftime("%Y-%m-%d"),
+            "seconds": options.seconds,
+            "service": {
+                "mean_seconds": service.mean_seconds,
+                "variation": service.variation,
+                "workers": service.workers,
+            },
+            "capacities": capacities,
+            "rows": [asdict(row) for row in rows],
+        }
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
