@@ -168,14 +168,14 @@ def learnt(stage: Stage, seconds: float) -> tuple[Service, Sequence[str]]:
     return found.service, found.notes
 
 
-def capacity(rows: Sequence[Row]) -> float:
-    """Load per pod at which the allowed share is bad, between the loads that were tried."""
+def capacity(rows: Sequence[Row]) -> float | None:
+    """Load per pod at which the allowed share is bad; None when none of the loads that were tried was that high."""
     tried = sorted(rows, key=lambda row: row.rps_per_pod)
     for one, other in pairwise(tried):
         if one.seen <= ALLOWED < other.seen:
             low, high, allowed = (math.log(max(share, 1e-4)) for share in (one.seen, other.seen, ALLOWED))
             return one.rps_per_pod + (allowed - low) / (high - low) * (other.rps_per_pod - one.rps_per_pod)
-    return math.nan
+    return None
 
 
 def main() -> None:
@@ -199,10 +199,15 @@ def main() -> None:
         stage.close()
     capacities = []
     for replicas in REPLICAS:
-        true = capacity([row for row in rows if row.replicas == replicas])
+        seen = capacity([row for row in rows if row.replicas == replicas])
         told = true_capacity(service, THRESHOLD_SECONDS, PERCENTILE, Balancing.RANDOM, replicas)
-        capacities.append({"replicas": replicas, "seen": round(true, 2), "simulated": round(told, 2)})
-        print(f"{replicas} pods carry {true:.1f}/s each, {told:.1f} simulated ({told / true - 1:+.1%})")
+        capacities.append({"replicas": replicas, "seen": seen and round(seen, 2), "simulated": round(told, 2)})
+        words = (
+            f"{seen:.1f}/s each, {told / seen - 1:+.1%} simulated"
+            if seen
+            else f"more than was tried, {told:.1f}/s simulated"
+        )
+        print(f"{replicas} pods carry {words}")
     print(f"{sum(row.agrees for row in rows)} of {len(rows)} shares agree")
     if options.save:
         found = {
