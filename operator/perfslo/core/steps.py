@@ -26,11 +26,13 @@ class _Move:
     __slots__ = ()
     lever: str
     subject: str
+    current: object
+    wanted: object
 
     @property
     def values(self) -> tuple[str, str]:
         """Before and after, as text."""
-        raise NotImplementedError
+        return str(self.current), str(self.wanted)
 
     def __str__(self) -> str:
         before, after = self.values
@@ -47,11 +49,6 @@ class Scale(_Move):
     subject: str = ""
     """Whose workload it is: name of the backend or the tier; empty for the SLO's own."""
     target: TargetRef | None = None
-
-    @property
-    def values(self) -> tuple[str, str]:
-        """Before and after, as text."""
-        return str(self.current), str(self.wanted)
 
     @property
     def action(self) -> str:
@@ -72,11 +69,6 @@ class Switch(_Move):
     wanted: str
 
     @property
-    def values(self) -> tuple[str, str]:
-        """Before and after."""
-        return self.current, self.wanted
-
-    @property
     def action(self) -> str:
         """What is done, as one word in CamelCase."""
         return "Switch"
@@ -92,11 +84,6 @@ class Call(_Move):
     wanted: str
     lever: str
     subject: str = ""
-
-    @property
-    def values(self) -> tuple[str, str]:
-        """Before and after."""
-        return self.current, self.wanted
 
     @property
     def action(self) -> str:
@@ -140,11 +127,6 @@ class Balance(_Move):
     wanted: str
     lever: str = "traffic"
     subject: str = "policy"
-
-    @property
-    def values(self) -> tuple[str, str]:
-        """Before and after."""
-        return self.current, self.wanted
 
     @property
     def action(self) -> str:
