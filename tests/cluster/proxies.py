@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,24 @@ from tests.conftest import Cluster, cluster_py
 
 ENVOY_GATEWAY, ENVOY, TRAEFIK = (f"localhost/perfslo/{name}:dev" for name in ("envoy-gateway", "envoy", "traefik"))
 TRAEFIK_SERVICE = RouteKind(group="traefik.io", version="v1alpha1", kind="TraefikService", resource="traefikservices")
+
+
+def shared_promise(backends: Iterable[str], threshold_ms: float, **traffic: object) -> JSON:
+    """Of a service behind the route `shared`, whose replicas are recommended only; `traffic` is more of its lever."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    return {
+        "scaleTargetRef": None,
+        "minReplicas": 1,
+        "maxReplicas": 12,
+        "objectives": [{"name": "p95", "latency": {"percentile": 95, "threshold": f"{threshold_ms}ms"}}],
+        "levers": {
+            "replicas": {"mode": "Recommend"},
+            "traffic": {
+                "backends": [{"name": name, "scaleTargetRef": {**reference, "name": name}} for name in backends],
+                **traffic,
+            },
+        },
+    }
 
 
 @dataclass(frozen=True)

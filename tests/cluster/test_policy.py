@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from perfslo.core.model import JSON
 from perfslo.settings import HTTP_ROUTE, PolicyKind
-from tests.cluster.proxies import Proxy, envoy_gateway
+from tests.cluster.proxies import Proxy, envoy_gateway, shared_promise
 from tests.cluster.stage import Stage, Tempo
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -74,25 +75,16 @@ def written(policy: str) -> dict[str, Any]:
     }
 
 
-def promise(policy: str) -> dict[str, Any]:
+def promise(policy: str) -> JSON:
     """Weights and replicas are recommended only."""
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment"}
-    return {
-        "scaleTargetRef": None,
-        "minReplicas": 1,
-        "maxReplicas": 12,
-        "objectives": [{"name": "p95", "latency": {"percentile": 95, "threshold": f"{THRESHOLD_MS}ms"}}],
-        "levers": {
-            "replicas": {"mode": "Recommend"},
-            "traffic": {
-                "mode": "Recommend",
-                "policy": policy,
-                "policyRef": {"group": KIND.group, "kind": KIND.kind, "name": "shared"},
-                "routeRef": {"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind, "name": "shared"},
-                "backends": [{"name": name, "scaleTargetRef": {**reference, "name": name}} for name in BACKENDS],
-            },
-        },
-    }
+    return shared_promise(
+        BACKENDS,
+        THRESHOLD_MS,
+        mode="Recommend",
+        policy=policy,
+        policyRef={"group": KIND.group, "kind": KIND.kind, "name": "shared"},
+        routeRef={"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind, "name": "shared"},
+    )
 
 
 def says(stage: Stage) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 
+from perfslo.core.model import JSON
 from perfslo.settings import HTTP_ROUTE, RouteKind
-from tests.cluster.proxies import TRAEFIK_SERVICE, Proxy, envoy_gateway, traefik
+from tests.cluster.proxies import TRAEFIK_SERVICE, Proxy, envoy_gateway, shared_promise, traefik
 from tests.cluster.stage import Load, Stage, Tempo
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -113,19 +113,7 @@ def test_failing_fast_and_being_gone_attract_nobody(stage: Stage, run: Run, kind
         assert shop.replicas() == {"one": REPLICAS, "two": REPLICAS, "three": 0}
 
 
-def promise(group: str, kind: str) -> dict[str, Any]:
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment"}
-    return {
-        "scaleTargetRef": None,
-        "minReplicas": 1,
-        "maxReplicas": 12,
-        "objectives": [{"name": "p95", "latency": {"percentile": 95, "threshold": f"{THRESHOLD_MS}ms"}}],
-        "levers": {
-            "replicas": {"mode": "Recommend"},
-            "traffic": {
-                "mode": "Auto",
-                "routeRef": {"group": group, "kind": kind, "name": "shared"},
-                "backends": [{"name": name, "scaleTargetRef": {**reference, "name": name}} for name in BACKENDS],
-            },
-        },
-    }
+def promise(group: str, kind: str) -> JSON:
+    return shared_promise(
+        BACKENDS, THRESHOLD_MS, mode="Auto", routeRef={"group": group, "kind": kind, "name": "shared"}
+    )
