@@ -79,6 +79,7 @@ async def run(settings: Settings, kubeconfig: Path | None = None) -> int:
             world,
             sources,
             Hands(levers, settings.levers, world.target),
+            claims,
             Scribe(writer, StatusBudget(settings.status_writes_per_second, burst), identity),
             Caretaker(claims, levers, settings.release_grace_seconds),
             clock,

@@ -21,7 +21,9 @@ from perfslo.core.memory import Memory
 from perfslo.core.model import ChangeResult, Plan, Replicas, Route, Target, TargetProblem
 from perfslo.core.steps import TargetRef
 from perfslo.core.turn import Conflict, Turn
+from perfslo.edges.actuators.routes import original
 from perfslo.edges.caretaker import Caretaker
+from perfslo.edges.claims import Claims
 from perfslo.edges.clock import Clock
 from perfslo.edges.hands import Hands, find_conflict, find_route_conflict
 from perfslo.edges.history import History
@@ -72,6 +74,7 @@ class Cycle:
         world: World,
         sources: Sources,
         hands: Hands,
+        claims: Claims,
         scribe: Scribe,
         caretaker: Caretaker,
         clock: Clock,
@@ -81,6 +84,7 @@ class Cycle:
         self._world = world
         self._sources = sources
         self._hands = hands
+        self._claims = claims
         self._scribe = scribe
         self._caretaker = caretaker
         self._clock = clock
@@ -299,6 +303,8 @@ class Cycle:
                 found[backend.name] = target
         ref = backends.route_ref(spec)
         route = self._world.route(slo.namespace, ref, found.keys())
+        if isinstance(route, Route):
+            route = replace(route, original=original(self._claims, slo.namespace, route))
         whole = backends.together(found, TargetRef(ref.group, ref.kind, ref.name))
         return Subject(slo, spec, whole, found, route)
 

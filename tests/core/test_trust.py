@@ -103,6 +103,18 @@ def test_a_reversion_is_told_from_a_watch_that_lags() -> None:
     assert trust.saw(ours, {"a": 50, "b": 50}, NOW + 75, SCALE).moved_at == NOW + 75
 
 
+def test_weights_that_were_written_and_forgotten_are_ours() -> None:
+    original = {"a": 1, "b": 1}
+    forgotten = trust.saw(Traffic(), {"a": 900, "b": 100}, NOW, SCALE, original)
+    assert (forgotten.moved_at, forgotten.trims["b"].found, forgotten.trims["a"].factor) == (NOW, 0.5, 1.0)
+    assert forgotten.trims["b"].factor == pytest.approx(0.2)
+
+    older = trust.saw(Traffic(), {"a": 500, "b": 500}, NOW, SCALE)
+    distrusted = Traffic(older.weights, trims={**older.trims, "b": Trim(factor=0.1, gain=0.25, direction=-1)})
+    kept = trust.saw(distrusted, {"a": 900, "b": 100}, NOW + 300, SCALE, original).trims["b"]
+    assert (kept.factor, kept.gain, kept.direction, kept.found) == (0.1, 0.25, -1, 0.5)
+
+
 def test_a_proxy_that_does_not_follow_is_told_from_chance() -> None:
     weights, chance = {"a": 70, "b": 25, "c": 5}, random.Random(7)
     for _ in range(200):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from perfslo.api.v1alpha1 import PerformanceSLOSpec
+from perfslo.api.v1alpha1 import ClaimTarget, PerformanceSLOSpec
 from perfslo.core import codec
 from perfslo.core.measure import Answer, Row, Series, Wanted
 from perfslo.core.model import (
@@ -27,6 +28,7 @@ from perfslo.core.steps import TargetRef, Weigh
 from perfslo.core.turn import Conflict, Turn
 from perfslo.cycle import Cycle
 from perfslo.edges.caretaker import Caretaker
+from perfslo.edges.claims import Claims
 from perfslo.edges.clock import Clock
 from perfslo.edges.hands import Hands
 from perfslo.edges.kube.reference import Reference
@@ -57,12 +59,15 @@ class Stage:
         self.dark: set[str] = set()
         self.asked: list[Wanted] = []
         self.acted: list[tuple[Plan, Conflict | None]] = []
+        self.claimed: dict[str, str] = {}
+        """What was found, by what was written."""
         self.cycle = Cycle(
             Settings(levers=("replicas", "traffic")),
             cast(Registry, self),
             cast(World, self),
             cast(Sources, self),
             cast(Hands, self),
+            cast(Claims, self),
             cast(Scribe, self),
             cast(Caretaker, self),
             cast(Clock, self),
@@ -104,7 +109,7 @@ class Stage:
         if backend in self.dark:
             return Series(Sampling(1.0, (4.0, 4.0, 4.0, 4.0), True))
         slow = self.slow[backend] if backend else sum(self.slow.values()) / 3
-        requests = 1000.0 if backend else 3000.0
+        requests = 3000.0 * (self.weights[backend] / sum(self.weights.values()) if backend else 1.0)
         return Series(
             Sampling(1.0, (4.0, 4.0, 4.0, 4.0), True),
             histograms={"p95": (_row(requests * (1 - slow), le="0.2"), _row(requests, le="+Inf"))},
@@ -120,8 +125,13 @@ class Stage:
         if conflict:
             return Change("d1", now, step, ChangeResult.REFUSED, f"WriteConflict: {conflict.message}")
         if isinstance(step, Weigh):
+            found = _text(step.current)
+            self.claimed = {_text(step.wanted): self.claimed.get(found, found)}
             self.weights = dict(step.wanted)
         return Change("d1", now, step, ChangeResult.APPLIED, "")
+
+    def original(self, namespace: str, target: ClaimTarget, field: str, value: str) -> str | None:
+        return self.claimed.get(value)
 
     async def look_round(self, slos: object, now: float) -> None:
         return None
@@ -143,6 +153,10 @@ class Stage:
         return self.cycle.turns[key]
 
 
+def _text(weights: Mapping[str, int]) -> str:
+    return json.dumps(dict(weights), separators=(",", ":"), sort_keys=True)
+
+
 def _row(value: float, **labels: str) -> Row:
     return Row(labels, value)
 
@@ -161,7 +175,7 @@ async def test_each_backend_is_measured_beside_all_of_them() -> None:
     assert turn.observation.backends.keys() == {"a", "b", "c"}
     status = report(turn, None)
     assert status.summary.replicas == "12/12"
-    assert [backend.observed_percent for backend in status.backends] == ["33.3", "33.3", "33.3"]
+    assert [backend.observed_percent for backend in status.backends] == ["33.4", "33.3", "33.3"]
 
 
 async def test_a_backend_that_is_slow_loses_traffic_and_says_why() -> None:
@@ -228,9 +242,45 @@ async def test_what_it_remembers_of_each_survives_in_the_status(mode: str) -> No
     turn = await world.cycles(12)
     learnt = {name: own.capacities[0].curves for name, own in turn.memory.backends.items()}
     assert all(learnt.values())
-    status = report(turn, None).model_dump(mode="json", exclude_none=True)
-    status["memory"] = {"version": codec.VERSION, "data": codec.encode(turn.memory)}
     (only,) = world.slos.values()
-    again = Stage(replace(slo(spec=only.spec, status=status)))
+    again = Stage(replace(slo(spec=only.spec, status=kept(world))))
     revived = await again.cycles(1)
     assert revived.memory.backends["a"].capacities[0].curves.keys() == learnt["a"].keys()
+
+
+def kept(world: Stage) -> dict[str, Any]:
+    """The status as it would be written now."""
+    turn = world.turn()
+    status = report(turn, None).model_dump(mode="json", exclude_none=True)
+    return {**status, "memory": {"version": codec.VERSION, "data": codec.encode(turn.memory)}}
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_weights_that_were_found_return_though_the_operator_ended_before_it_wrote_its_status(
+    remembers: bool,
+) -> None:
+    world = stage()
+    await world.cycles(12)
+    status, before = kept(world) if remembers else {}, dict(world.weights)
+    world.slow["b"] = BAD
+    while world.weights == before:
+        await world.cycles(1)
+    assert world.weights["b"] < 250
+
+    again = Stage(replace(slo(spec=SPEC, status=status)))
+    again.now, again.weights, again.claimed, again.slow = world.now, world.weights, world.claimed, dict(world.slow)
+    turn = await again.cycles(6)
+    assert again.weights["b"] <= world.weights["b"], "what is bad gets nothing back"
+    assert turn.memory.traffic.trims["b"].found == pytest.approx(0.333)
+    again.slow["b"] = GOOD
+    await again.cycles(120)
+    assert again.weights["b"] > 300
+
+
+async def test_weights_that_somebody_else_wrote_meanwhile_are_what_is_found() -> None:
+    world = stage()
+    await world.cycles(12)
+    again = Stage(replace(slo(spec=SPEC, status=kept(world))))
+    again.weights = {"a": 500, "b": 100, "c": 400}
+    turn = await again.cycles(6)
+    assert turn.memory.traffic.trims["b"].found == pytest.approx(0.1)

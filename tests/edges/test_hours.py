@@ -259,7 +259,7 @@ async def test_cycles_fill_in_what_a_leader_before_them_did_not_see(sources: Sou
     around: Any = Around()
 
     def leader() -> Cycle:
-        return Cycle(Settings(), around, around, sources, around, around, around, SystemClock())
+        return Cycle(Settings(), around, around, sources, around, around, around, around, SystemClock())
 
     async def covered(cycles: int, cycle: Cycle) -> float:
         for _ in range(cycles):

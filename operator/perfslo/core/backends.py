@@ -155,7 +155,7 @@ def weighed(
     memory = replace(memory, backends={name: part.memory for name, part in parts.items()})
     if not isinstance(route, Route):
         return replace(memory, traffic=Traffic())
-    seen = trust.saw(memory.traffic, route.weights, now, scale)
+    seen = trust.saw(memory.traffic, route.weights, now, scale, route.original)
     settled = seen.moved_at is None or now - seen.moved_at >= scale.window_seconds
     new = min(1.0, elapsed / scale.window_seconds) if settled else 0.0
     trims = dict(seen.trims)

@@ -377,6 +377,8 @@ class Route:
     """Why it is not followed, and what to look at."""
     other_writers: tuple[OtherWriter, ...] = ()
     """Tools that would put the weights back."""
+    original: Mapping[str, int] | None = None
+    """What was found before these were written here, as the LeverClaim has it; None when somebody else wrote them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence, Set
 
 from perfslo.core import quantile, text
+from perfslo.core.apportion import shares_of
 from perfslo.core.frozen import dataclass, replace
 from perfslo.core.model import ObjectiveReading
 from perfslo.core.objectives import CLUMPING
@@ -54,18 +55,52 @@ class Bad:
         return f"{text.percent(self.ratio * self.allowed)} slow or failed of {text.percent(self.allowed)} allowed"
 
 
-def saw(traffic: Traffic, weights: Mapping[str, int], now: float, scale: TimeScale) -> Traffic:
-    """What the route shows now. Weights that somebody else wrote are where everything begins anew."""
+def saw(
+    traffic: Traffic,
+    weights: Mapping[str, int],
+    now: float,
+    scale: TimeScale,
+    original: Mapping[str, int] | None = None,
+) -> Traffic:
+    """What the route shows now. Weights that somebody else wrote are where everything begins anew.
+
+    Args:
+        original: what was found before these were written here; None when somebody else wrote them.
+    """
     if weights == traffic.weights:
         return traffic
     ours_ago = now - traffic.moved_at if traffic.moved_at is not None else None
     if weights == traffic.before and ours_ago is not None and ours_ago < scale.window_seconds:
         return traffic  # what we wrote has not been seen yet
+    if original is not None:
+        return _forgotten(traffic, weights, original, now)
     total = max(1, sum(weights.values()))
     return Traffic(
         weights=weights,
         moved_at=now if traffic.weights else None,
         trims={name: Trim(found=weight / total) for name, weight in weights.items()},
+        move=traffic.move,
+    )
+
+
+def _forgotten(traffic: Traffic, weights: Mapping[str, int], original: Mapping[str, int], now: float) -> Traffic:
+    """We wrote these and ended before that was kept: what each has less than was found is what was taken from it."""
+    shares = shares_of(weights)
+    trims = {name: traffic.trims.get(name, Trim()) for name in weights}
+    return Traffic(
+        weights=weights,
+        moved_at=now,
+        trims={
+            name: replace(
+                trims[name],
+                found=found,
+                factor=min(trims[name].factor, max(LEAST, shares.get(name, 0.0) / found)) if found else 1.0,
+                requests=0.0,
+                bad=0.0,
+            )
+            for name, found in shares_of({name: original.get(name, 0) for name in weights}).items()
+        },
+        reasons=traffic.reasons,
         move=traffic.move,
     )
 

@@ -107,6 +107,11 @@ class Claims:
     def __iter__(self) -> Iterator[LeverClaim]:
         return iter(tuple(self._known.values()))
 
+    def original(self, namespace: str, target: ClaimTarget, field: str, value: str) -> str | None:
+        """What was found before this value was written under a claim; None when somebody else wrote it."""
+        claim = self._known.get((namespace, claim_name(target.group, target.kind, target.name, field)))
+        return claim.spec.original_value if claim and is_ours(claim.spec, target.uid, value) else None
+
     async def refresh(self) -> None:
         """List them all: when the lease was won, and now and then to see what was done by hand.
 

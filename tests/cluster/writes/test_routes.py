@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from perfslo.api.v1alpha1 import claim_name
 from perfslo.core.model import JSON, Change, ChangeResult
 from perfslo.core.steps import TargetRef, Weigh
 from perfslo.edges.actuators.levers import Levers, Order
-from perfslo.edges.actuators.routes import RouteActuator
+from perfslo.edges.actuators.routes import RouteActuator, original
 from perfslo.edges.kube.client import JSON_PATCH
 from perfslo.edges.kube.routes import DIALECTS, rules
-from perfslo.errors import LostRace
+from perfslo.errors import LostRace, NotLeading
 from perfslo.settings import RouteKind
 from tests.cluster.mirrors import eventually, publish
 from tests.cluster.writes.hand import Hand
@@ -101,6 +102,16 @@ class Bench:
         step = Weigh(ref, rule=rule, current=current, wanted=wanted)
         return await self.levers.apply(Order(self.slo, step, "d1", 1.8e9, on_delete="Restore"))
 
+    def end_after(self, writes: int) -> None:
+        """Nothing more is written, as if the process had been killed."""
+        left = iter(range(writes))
+
+        def fence() -> None:
+            if next(left, None) is None:
+                raise NotLeading("killed")
+
+        self.hand.writer.fence = fence
+
     def change(self, kind: RouteKind, *operations: JSON) -> None:
         """As somebody else."""
         where = f"{kind.resource}.{kind.group}/checkout"
@@ -173,6 +184,27 @@ async def test_claimed_and_put_back(bench: Bench, case: Case) -> None:
     print(await bench.levers.release(kept))
     assert bench.seen(case.kind.kind.lower(), case.kind.group)["spec"] == before["spec"]
     assert bench.hand.claims_there() == 0
+
+
+@pytest.mark.parametrize("writes", [1, 2], ids=["before the route", "before the status"])
+@every_kind
+async def test_what_was_found_outlives_an_operator_that_is_killed_while_it_writes(
+    bench: Bench, case: Case, writes: int
+) -> None:
+    before = bench.create(case.make(BEFORE))
+    bench.end_after(writes)
+    with suppress(NotLeading):
+        await bench.shift(case.ref, {"a": 40, "b": 40}, case.wanted, rule_of(case))
+    after = Bench(bench.hand.restarted())
+    await after.hand.claims.refresh()
+    async with seen_route(after.hand, case.kind, "checkout", case.wanted, rule_of(case)) as look:
+        route = await eventually(look, "the route")
+    assert route.weights == (case.wanted if writes == 2 else {"a": 40, "b": 40})
+    claimed = original(after.hand.claims, after.hand.stage.namespace, route)
+    assert claimed == ({"a": 40, "b": 40} if writes == 2 else None), "else they are not ours"
+    (kept,) = after.hand.claims
+    print(await after.levers.release(kept))
+    assert after.seen(case.kind.kind.lower(), case.kind.group)["spec"] == before["spec"]
 
 
 @every_kind

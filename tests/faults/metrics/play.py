@@ -98,7 +98,9 @@ class Play:
     def __post_init__(self) -> None:
         stands_in: Any = _Kubernetes(self)
         settings = Settings(cycle_seconds=self.cycle_seconds)
-        self.cycle = Cycle(settings, stands_in, stands_in, self.sources, stands_in, stands_in, stands_in, self.clock)
+        self.cycle = Cycle(
+            settings, stands_in, stands_in, self.sources, stands_in, stands_in, stands_in, stands_in, self.clock
+        )
 
     def add(self, name: str, spec: PerformanceSLOSpec, replicas: int, memory: Memory | None = None) -> None:
         """An SLO for the workload `name`; `memory` is what is remembered of it, or nothing."""

@@ -66,7 +66,7 @@ class RouteActuator:
             raise ConfigurationError(f"{ref} {rule}")
         if conflict := Conflict.of(route.other_writers, f"writes the weights of {ref}"):
             raise WriteConflict(conflict.message)
-        claimed = ClaimTarget(group=ref.group, kind=ref.kind, name=ref.name, uid=route.uid)
+        claimed = _claimed(ref, route.uid)
         found = _text(rules.weights(rule, step.wanted))
         pull = order.pull(claimed, weights_field(step.rule), found, _text(step.wanted))
         last = last_manager(seen["metadata"]) or "somebody"
@@ -134,6 +134,17 @@ class RouteActuator:
 
     def _project(self, ref: TargetRef, seen: JSON) -> RouteObject:
         return DIALECTS[ref.group, ref.kind].project(seen)
+
+
+def original(claims: Claims, namespace: str, route: Route) -> Mapping[str, int] | None:
+    """The weights that were found before those of this route were written here; None when somebody else wrote them."""
+    field, now = weights_field(route.rule), _text(route.weights)
+    found = claims.original(namespace, _claimed(route.ref, route.uid), field, now)
+    return None if found is None else json.loads(found)
+
+
+def _claimed(ref: TargetRef, uid: str) -> ClaimTarget:
+    return ClaimTarget(group=ref.group, kind=ref.kind, name=ref.name, uid=uid)
 
 
 def _text(weights: Mapping[str, int]) -> str:
