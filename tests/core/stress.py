@@ -34,6 +34,7 @@ from tests.core.turns import NOW, spec
 
 BOUNDS = (0.1, 0.2, 0.5, 1.0, math.inf)
 SCALE = TimeScale(15.0, 15.0)
+NO_SERIES = Missing("SeriesMissing")
 ALL = ("replicas", "traffic", "cache", "cdn", "database", "offload")
 
 
@@ -59,6 +60,9 @@ class Stress:
     workloads: dict[Knob, int] = field(default_factory=dict)
     signals: dict[str, Signal] = field(default_factory=dict)
     named: dict[str, Signal] = field(default_factory=dict)
+    in_flight: Signal = NO_SERIES
+    takes_seconds: float = 0.5
+    """At most, when it is slow: one of BOUNDS."""
     connections: Connections | Missing = NOT_MEASURED
     levers: tuple[str, ...] = ALL
     memory: Memory = field(default_factory=Memory)
@@ -76,17 +80,18 @@ class Stress:
         share = sum(recent) / len(recent)
         total = self.rate * SCALE.window_seconds
         slow = share * total
-        latency: LatencyReading = Histogram(BOUNDS, (0.8 * (total - slow), total - slow, total, total, total))
+        counts = [total if bound >= self.takes_seconds else total - slow for bound in BOUNDS]
+        latency: LatencyReading = Histogram(BOUNDS, (0.8 * (total - slow), *counts[1:]))
         completions: Signal = Value(self.rate, 4.0)
         if not self.known:
-            latency = completions = Missing("SeriesMissing")
+            latency = completions = NO_SERIES
         return Observation(
             time=self.now,
             scale=SCALE,
             replicas=Replicas(self.replicas, self.replicas, version=self.version),
             latency={"p95": latency},
             completions_per_second=completions,
-            in_flight=Missing("SeriesMissing"),
+            in_flight=self.in_flight,
             error_ratio=Value(0.0),
             signals=self.signals,
             standing=Standing(

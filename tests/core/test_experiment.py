@@ -131,6 +131,59 @@ def test_what_harms_the_few_pods_that_follow_is_put_back_before_the_others_do() 
     assert verdicts(stress.turns(75)) == [Outcome.WORSE]
 
 
+def queueing(change: float, swing: float = 0.0) -> Stress:
+    """Requests queue up while the database is slow; two minutes after the lever is pulled, pods follow it.
+
+    The share of slow requests is that of a full queue, which grows by 0.05 a cycle, and by `change` once pods follow;
+    when it is full, each second cycle is by `swing` below.
+    """
+    full = [0.0]
+
+    def slow(stress: Stress) -> float:
+        db, follow = stress.signals["db"], stress.named["tier-seen"] == Value(1.0, 5.0)
+        troubled = isinstance(db, Value) and db.value > 0.1
+        most = 0.9 - swing * (len(full) % 2)
+        full.append(min(most, max(0.01, full[-1] + (change if follow else 0.05 if troubled else -0.1))))
+        stress.in_flight = Value(stress.rate * (0.1 * (1.0 - full[-1]) + 0.75 * full[-1]), 5.0)
+        return full[-1]
+
+    spec = promise({"cache": {"tiers": [tier(confirm="tier-seen")]}}, metrics=DB, maxReplicas=4)
+    signals = {"db": Value(0.02, 5.0)}
+    stress = Stress(spec, slow, rate=2000.0, values={REDIS: "off"}, signals=signals, takes_seconds=1.0)
+    stress.named["tier-seen"] = Value(0.0, 5.0)
+    stress.turns(900)
+    stress.signals["db"] = Value(0.2, 5.0)
+    while stress.turn().did != "cache redis off->on":
+        pass
+    stress.turns(120)
+    stress.named["tier-seen"] = Value(1.0, 5.0)
+    return stress
+
+
+def test_a_queue_from_before_that_drains_is_no_harm() -> None:
+    stress = queueing(change=-0.07)
+    begun = stress.memory.trials.pending
+    assert begun
+    happened = stress.turns(60)
+    assert sum(stress.shares[-4:]) / 4 > 2.0 * begun.before.bad / begun.before.requests, "what had queued is slow"
+    happened += stress.turns(600)
+    assert verdicts(happened) == [Outcome.IMPROVED]
+    assert deeds(happened) == []
+
+
+@pytest.mark.parametrize("swing", [0.0, 0.3])
+def test_what_harms_while_a_queue_stands_is_undone_all_the_same(swing: float) -> None:
+    stress = queueing(change=0.2, swing=swing)
+    happened = []
+    while not deeds(happened):
+        happened.append(stress.turn())
+    assert verdicts(happened) == [Outcome.WORSE]
+    assert deeds(happened) == ["cache redis on->off"]
+    worse = next(n for n, one in enumerate(happened) if one.verdict)
+    assert len(happened) - 1 - worse <= 3
+    assert worse <= experiment.DRAINS_UNITS + 4 + 3, "a window after the longest wait, and as long as the test takes"
+
+
 def test_one_that_the_slo_names_no_more_holds_up_nothing() -> None:
     stress = service(on=0.9)
     while not stress.turn().did:

@@ -28,8 +28,6 @@ MIXED = 1.3
 """Highest load over lowest within a window that is still taken for one load."""
 CHANCE_SIGMAS = 5.0
 """Of the Poisson spread of what is counted: between the extremes of a window it is often exceeded by 3."""
-BACKLOG_SIGMAS = 3.0
-"""Of the Poisson spread of requests in flight."""
 
 
 def gathered(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> Memory:
@@ -96,7 +94,7 @@ def _queued_per_second(in_flight: tuple[Sample, ...]) -> float:
         return 0.0
     before, now = in_flight[-2:]
     grown = now.value - before.value
-    if abs(grown) <= BACKLOG_SIGMAS * math.sqrt(before.value + now.value) or now.time <= before.time:
+    if abs(grown) <= overload.BACKLOG_SIGMAS * math.sqrt(before.value + now.value) or now.time <= before.time:
         return 0.0  # as chance has it
     return grown / (now.time - before.time)
 
@@ -128,7 +126,7 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
     # Requests too few to judge by show saturation only where chance cannot well have made them slow.
     slow = max((share.ratio if share.requests >= least else share.low for share, _ in shares), default=0.0)
     breached = any(share.low > allowed and share.requests >= least for share, allowed in shares)
-    backlog = _backlog(spec, memory)
+    backlog = overload.backlog(spec, memory)
     strained = slow >= SATURATED_RATIO and not memory.easing
     if backlog is None:
         saturated = strained and slow >= SATURATED_RATIO_UNGAUGED
@@ -137,7 +135,8 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         busy = memory.in_flight[-1].value >= observation.replicas.ready
         strained = saturated = slow >= SATURATED_RATIO and backlog and busy and _growing(memory)
     many_slow = any(share.ratio >= SATURATED_RATIO for share, _ in shares)
-    dirty = (bool(backlog) and not _lasting(memory, observation)) or many_slow or _disturbed(memory, observation)
+    drains = bool(backlog) and not overload.lasting(memory, observation)
+    dirty = drains or many_slow or _disturbed(memory, observation)
     return replace(
         memory,
         clean_since=now if dirty else _since(memory.clean_since, now),
@@ -181,25 +180,8 @@ def _mixed(memory: Memory, observation: Observation) -> bool:
     return highest > MIXED * lowest and highest - lowest > chance
 
 
-def _backlog(spec: PerformanceSLOSpec, memory: Memory) -> bool | None:
-    """Whether more requests are in flight than a kept promise allows by Little's law; None without a gauge."""
-    if not memory.in_flight or not memory.arrivals:
-        return None
-    threshold = max(o.latency.threshold_seconds for o in spec.latency_objectives if o.latency)
-    expected = memory.arrivals[-1].value * threshold
-    return memory.in_flight[-1].value > expected + BACKLOG_SIGMAS * math.sqrt(expected) + 1
-
-
 def _growing(memory: Memory) -> bool:
     """Whether requests in flight do not get fewer; without two samples, nothing says that they do."""
     if len(memory.in_flight) < 2:
         return True
     return memory.in_flight[-1].value >= NOT_FALLING * memory.in_flight[-2].value
-
-
-def _lasting(memory: Memory, observation: Observation) -> bool:
-    """Whether requests in flight were as many all through the window: then it is no old queue that makes them slow."""
-    start = observation.time - observation.scale.window_seconds
-    recent = [sample.value for sample in memory.in_flight if sample.time >= start]
-    chance = BACKLOG_SIGMAS * math.sqrt(max(recent))
-    return max(recent) - min(recent) <= chance

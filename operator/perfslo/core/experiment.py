@@ -4,7 +4,8 @@ Before and after are compared by a sequential test on counts of slow requests. G
 binomial, with a chance that follows from how many requests there were before and after and from the ratio r of their
 shares of slow ones: Wald's test of r < 1 and of r > 1 against r = 1 ends as soon as either is likely enough. More load
 makes more requests slow whatever a lever does: requests after are counted for what they are worth at the load before,
-by the learnt curve's shape (see `capacity`).
+by the learnt curve's shape (see `capacity`). What had queued before is slow whatever a lever does, too: while it
+drains, only that a lever helps is believed, and then all is counted anew.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 
 from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
-from perfslo.core import capacity, objectives, text
+from perfslo.core import capacity, objectives, overload, text
 from perfslo.core.frozen import replace
 from perfslo.core.levers import knobs
 from perfslo.core.memory import Memory
@@ -28,6 +29,8 @@ SURE = math.log(9.0)
 """Wald's bound for errors of 10 % either way."""
 FEWEST = 200.0
 """Requests without which nothing is judged."""
+DRAINS_UNITS = 12.0
+"""3 minutes at 15 s, in which what had queued is gone, or will not go."""
 LONGEST_UNITS = 40.0
 """10 minutes at 15 s: what cannot be told by then makes no difference worth telling."""
 FOLLOW_SECONDS = 120.0
@@ -70,6 +73,7 @@ def begun(
         predicted=plan.prediction.relief,
         settle_seconds=plan.prediction.settle_seconds,
         releases=plan.prediction.releases,
+        queued_at=observation.time if overload.backlog(spec, memory) else None,
     )
     others = tuple(one for one in trials.held if one.knob != knob)
     return replace(memory, trials=replace(trials, pending=pending, held=(*others, held)))
@@ -107,7 +111,8 @@ def gathered(spec: PerformanceSLOSpec, memory: Memory, observation: Observation,
     ):  # whatever was pulled is put back by whoever looks after claims
         pending = None
     elif pending:
-        pending = _counted(spec, memory, _followed(spec, pending, observation), observation, elapsed_seconds)
+        pending = _drained(spec, memory, _followed(spec, pending, observation), observation)
+        pending = _counted(spec, memory, pending, observation, elapsed_seconds)
     return replace(memory, trials=replace(trials, pending=pending, held=kept))
 
 
@@ -123,6 +128,22 @@ def _followed(spec: PerformanceSLOSpec, pending: Experiment, observation: Observ
     else:
         follows = (_follow(spec, pending, observation) or 0.0) >= FOLLOWED
     return replace(pending, followed_since=now) if follows else pending
+
+
+def _drained(spec: PerformanceSLOSpec, memory: Memory, pending: Experiment, observation: Observation) -> Experiment:
+    """Counted anew when what had queued before has left the window. What stays as it is is no old queue."""
+    if pending.queued_at is None:
+        return pending
+    now, scale = observation.time, observation.scale
+    since = pending.followed_since
+    if since is None and knobs.confirm(spec, pending.knob) is None:
+        since = pending.time
+    drains = overload.backlog(spec, memory) and not overload.lasting(memory, observation)
+    if since is None or (drains and now - since < DRAINS_UNITS * scale.unit_seconds):
+        return replace(pending, queued_at=now)
+    if now - pending.queued_at < scale.window_seconds:
+        return pending
+    return replace(pending, queued_at=None, early=Tally(), after=Tally())
 
 
 def _follow(spec: PerformanceSLOSpec, pending: Experiment, observation: Observation) -> float | None:
@@ -218,7 +239,7 @@ def _judged(pending: Experiment, memory: Memory, observation: Observation) -> tu
         return Outcome.WORSE, "without it, the promise is broken"
     if observation.replicas.desired > pending.replicas:
         return Outcome.INCONCLUSIVE, "replicas were added before it could be judged"
-    if likelihood(pending, pending.early, HURT_EARLY) >= SURE:
+    if pending.queued_at is None and likelihood(pending, pending.early, HURT_EARLY) >= SURE:
         return Outcome.WORSE, _shares(pending, pending.early)
     if (memory.traffic.moved_at or 0.0) > pending.time:
         return Outcome.INCONCLUSIVE, "weights were moved before it could be judged"
@@ -238,10 +259,12 @@ def _judged(pending: Experiment, memory: Memory, observation: Observation) -> tu
 def _compared(pending: Experiment, over: bool) -> tuple[Outcome | None, str]:
     helped, hurt = (likelihood(pending, pending.after, ratio) for ratio in (HELPED, HURT))
     words = _shares(pending, pending.after)
-    if hurt >= SURE:
-        return Outcome.WORSE, words
     if helped >= SURE:
         return Outcome.IMPROVED, words
+    if pending.queued_at is not None:
+        return None, ""
+    if hurt >= SURE:
+        return Outcome.WORSE, words
     if helped <= -SURE and hurt <= -SURE:
         return Outcome.NO_EFFECT, words
     if not over:

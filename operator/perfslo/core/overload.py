@@ -1,10 +1,12 @@
-"""What a flood asks for beyond the load that is seen: what arrives and is never counted, and queues to be emptied.
+"""Queues, and what a flood asks for beyond the load that is seen: what arrives and is never counted, and to empty them.
 
 Queues are emptied only where pods complete as much as they ever did. Pods that complete less are not short of company:
 something behind them is slow, or they are another service now.
 """
 
 from __future__ import annotations
+
+import math
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import capacity, objectives
@@ -18,6 +20,8 @@ DRAIN_UNITS = 2.0
 LEAVING = 1.3
 """Arrivals over completions from which many requests leave unanswered: then completions are no measure of the pods."""
 AS_EVER = 0.9
+BACKLOG_SIGMAS = 3.0
+"""Of the Poisson spread of requests in flight."""
 STAYS = 0.99
 """The percentile of latency that stands for how long requests stay: in a flood nearly all wait as long as they may."""
 
@@ -30,6 +34,23 @@ def flooded(memory: Memory) -> bool:
 def was_flooded(memory: Memory) -> bool:
     """Whether they were a cycle ago."""
     return len(memory.slow_ratios) > 1 and memory.slow_ratios[-2].value >= FLOODED
+
+
+def backlog(spec: PerformanceSLOSpec, memory: Memory) -> bool | None:
+    """Whether more requests are in flight than a kept promise allows by Little's law; None without a gauge."""
+    if not memory.in_flight or not memory.arrivals:
+        return None
+    threshold = max(o.latency.threshold_seconds for o in spec.latency_objectives if o.latency)
+    expected = memory.arrivals[-1].value * threshold
+    return memory.in_flight[-1].value > expected + BACKLOG_SIGMAS * math.sqrt(expected) + 1
+
+
+def lasting(memory: Memory, observation: Observation) -> bool:
+    """Whether requests in flight were as many all through the window: then it is no old queue that makes them slow."""
+    start = observation.time - observation.scale.window_seconds
+    recent = [sample.value for sample in memory.in_flight if sample.time >= start]
+    chance = BACKLOG_SIGMAS * math.sqrt(max(recent))
+    return max(recent) - min(recent) <= chance
 
 
 def drained_per_second(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> float:

@@ -50,6 +50,8 @@ class Experiment:
     """Whether it gives a lever back that is thought to be needed no more."""
     followed_since: float | None = None
     """Since when the pods follow; None while they do not, as far as is known."""
+    queued_at: float | None = None
+    """When requests that had queued before it were seen last; None once the window holds none of them."""
     early: Tally = Tally()
     """Before it had settled."""
     after: Tally = Tally()
