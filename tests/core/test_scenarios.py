@@ -181,6 +181,18 @@ def test_an_unreachable_target_does_not_run_away() -> None:
     assert cycles[-1].diagnosis.forbidden["replicas:up"]
 
 
+@pytest.mark.parametrize("seed", [3, 6, 10])
+def test_a_target_that_is_reached_no_more_does_not_make_it_run_away(seed: int) -> None:
+    # By chance a few more requests are counted after pods were added, which must not be taken for relief.
+    world = World(Service(8, 0.042, 0.3), lambda _: 25.0, replicas=2, scale=TimeScale(3.0, 3.0), seed=seed)
+    calm = list(drive(world, slo("150ms"), 100.0))
+    assert (world.desired, calm[-1].diagnosis.bottleneck) == (2, "Healthy")
+    world.set_service(Service(8, 0.24, 0.3))
+    cycles = list(drive(world, slo("150ms"), 400.0, calm[-1].memory))
+    assert cycles[-1].diagnosis.bottleneck == "UnreachableTarget"
+    assert world.desired <= 8
+
+
 def test_pods_without_room_are_not_ordered_again() -> None:
     service, threshold, capacity = POD
     world = World(service, lambda t: 4 * capacity if t > 300 else capacity, replicas=2, scale=LONG, seed=1, room=2)

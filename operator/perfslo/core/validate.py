@@ -12,6 +12,8 @@ from perfslo.core.model import Observation, Outcome, Verdict
 
 RELIEF_SHARE = 0.3
 """Of the predicted relief: with less, it was not for want of pods that the promise was broken."""
+SERVED_SIGMAS = 3.0
+"""Of the Poisson spread of requests counted before and after: fewer more are chance, not relief."""
 WORSENED = 1.3
 """Times the slow requests before: more is not chance."""
 EASED = 0.1
@@ -76,7 +78,9 @@ def _judged(memory: Memory, observation: Observation, order: Order) -> Verdict:
     growth = order.wanted / order.current - 1.0 if order.current else math.inf
     completions = objectives.number(observation.completions_per_second) or 0.0
     served = completions / order.completions - 1.0 if order.completions > 0 else 0.0
-    if served >= RELIEF_SHARE * growth:
+    counted = min(completions, order.completions) * observation.scale.counted_seconds
+    chance = SERVED_SIGMAS * math.sqrt(2.0 / counted) if counted > 0 else math.inf
+    if served >= max(RELIEF_SHARE * growth, chance):
         return Verdict(order.decision_id, Outcome.IMPROVED, f"{served:.0%} more requests are served")
     # At unchanged load, load per pod fell by growth / (1 + growth).
     predicted = 1.0 - math.exp(-capacity.TYPICAL_STEEPNESS * growth / (1.0 + growth)) if growth < math.inf else 1.0
