@@ -24,7 +24,7 @@ CLUSTER := $(PYTHON) dev/cluster/cluster.py
 CLUSTER_PYTEST = PATH="$$($(CLUSTER) bin):$$PATH" $(BIN)/pytest --timeout 3600 $(if $(K),-k "$(K)")
 # Exit code 5: K chose none of these.
 OR_NONE = $(if $(K),|| test $$? -eq 5)
-# Set by test-long. What sends traffic through real proxies is left out without it, as they take long to build.
+# Set by test-long. What takes minutes, or needs real proxies, which take long to build, is left out without it.
 PERFSLO_TEST_LONG ?=
 CHOSEN = cluster$(if $(PERFSLO_TEST_LONG),, and not long)
 PROXIES := envoy-gateway envoy traefik

@@ -13,8 +13,9 @@ from demo import render
 from tests.cluster.stage import SHORT, Load, Stage
 
 QUICK = {"wait_ms": 2, "cpu_ms": 0.5, "cv": 0.3, "query_ms": 40, "keys": 40}
-RATE = 25
+RPS = 25.0
 OFF = {"CACHE_TIER": "none", "OFFLOAD": "inline", "CDN": "off"}
+LATELY_SECONDS = 15
 SIGNALS = {
     "db": (
         "DependencyLatency",
@@ -52,6 +53,10 @@ class Shop:
     threshold_ms: float = 150
     behaviour: Mapping[str, float] = field(default_factory=lambda: QUICK)
     pool_size: int = 4
+    workers: int = 8
+    flags_found: Mapping[str, str] = field(default_factory=dict)
+    """Those that are not off before anything is promised."""
+    cpu_limit: str = ""
 
     def open(self, levers: Sequence[str], **values: Any) -> None:
         """With an operator that may pull these levers and replicas; `values` are more of the chart's."""
@@ -59,9 +64,17 @@ class Shop:
         stage.tempo = SHORT  # an experiment takes minutes, and half an hour of calm is waited for
         stage.prometheus()
         stage.apply(render.stores())
-        flags = OFF | {"POOL_SIZE": str(self.pool_size)}
+        flags = {**OFF, "POOL_SIZE": str(self.pool_size), **self.flags_found}
         stage.apply(
-            render.service("shop", replicas=2, workers=8, behaviour=self.behaviour, flags=flags, with_stores=True)
+            render.service(
+                "shop",
+                replicas=2,
+                workers=self.workers,
+                behaviour=self.behaviour,
+                flags=flags,
+                with_stores=True,
+                cpu_limit=self.cpu_limit,
+            )
         )
         for name in ("redis", "database", "shop"):
             stage.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
@@ -71,7 +84,16 @@ class Shop:
             for name, (kind, query) in SIGNALS.items()
         }
         stage.operator({"levers": ["replicas", *levers], "prometheus": {"signals": signals}} | values)
-        self.load: Load = stage.load("shop", f"t_seconds,rps\n0,{RATE}\n3600,0\n", threshold_ms=self.threshold_ms)
+        self.load = self._load(RPS)
+
+    def visited(self, rps: float) -> None:
+        """So many requests a second from now on."""
+        before, self.load = self.load, self._load(rps)
+        self.stage.eventually("the new load has begun", self.load.started, seconds=60)
+        before.stop()
+
+    def _load(self, rps: float) -> Load:
+        return self.stage.load("shop", f"t_seconds,rps\n0,{rps}\n7200,0\n", threshold_ms=self.threshold_ms)
 
     def promise(self, levers: Mapping[str, Any], signals: Sequence[str] = ("db", "pool-wait"), **changes: Any) -> None:
         spec = {
@@ -82,7 +104,7 @@ class Shop:
                 "minRequests": 20,
                 "signals": [{"name": name, "kind": SIGNALS[name][0], "ref": name} for name in signals],
             },
-            "levers": levers,
+            "levers": {"replicas": {"mode": "Auto"}, **levers},
         }
         self.stage.slo("shop", spec | changes)
 
@@ -137,6 +159,28 @@ class Shop:
     def bottleneck(self) -> str:
         return str(self.stage.status("shop").get("summary", {}).get("bottleneck", ""))
 
+    def finds(self, *bottlenecks: str, seconds: float = 120) -> None:
+        """One of these is what it says."""
+
+        def found() -> str:
+            return now if (now := self.bottleneck()) in bottlenecks else ""
+
+        self.tell(f"found {self.stage.eventually(f'{bottlenecks} is found', found, seconds=seconds)}")
+
+    def tell(self, what: str) -> None:
+        """Where it stands, for whoever reads along."""
+        now, bad = self.load.now(), self.bad()
+        bottleneck = self.bottleneck() or "nothing"
+        print(f"{now} s, {what}: {bad:.1%} bad, {bottleneck} is the matter, {self.replicas()} replicas, {self.flags()}")
+
+    def bad(self) -> float:
+        """Share of late."""
+        now = self.load.now()
+        return self.load.over_ratio(now - LATELY_SECONDS, now)
+
+    def replicas(self) -> int:
+        return self.stage.replicas("deployment/shop")
+
     def flags(self) -> dict[str, str]:
         data: dict[str, str] = self.stage.get("configmap", "shop-flags")["data"]
         return data
@@ -144,10 +188,14 @@ class Shop:
     def flag(self, key: str) -> str:
         return self.flags()[key]
 
-    def switches(self) -> list[dict[str, Any]]:
+    def decisions(self, *actions: str) -> list[dict[str, Any]]:
         """Newest first."""
         history: list[dict[str, Any]] = self.stage.status("shop").get("history", [])
-        return [decision for decision in history if decision["action"] == "Switch"]
+        return [decision for decision in history if decision["action"] in actions]
+
+    def switches(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        return self.decisions("Switch")
 
     def verdicts(self) -> list[str]:
         """On switches, newest first; empty before there is one."""
@@ -159,10 +207,10 @@ class Shop:
         since = self.load.now()
 
         def of_late() -> bool:
-            now = self.load.now()
-            return now >= since + 15 and self.load.over_ratio(now - 15, now) < 0.05
+            return self.load.now() >= since + LATELY_SECONDS and self.bad() < 0.05
 
         self.stage.eventually("the load generator says so, too", of_late, seconds=90)
+        self.tell("kept again")
 
 
 def cache_tier(**flag: str) -> dict[str, Any]:
