@@ -109,6 +109,46 @@ def test_a_version_that_is_slower_than_the_one_before_at_the_same_load() -> None
     assert identify.diagnose(spec(), heavier, busier).bottleneck == Bottleneck.SATURATED
 
 
+def test_what_the_version_before_was_only_thought_to_carry_is_no_regression() -> None:
+    old = Curve(bins=(Bin(20.0, 1e4, 10.0),), low=30.0, median=33.0)
+    new = Curve(bins=(Bin(26.0, 500.0, 40.0),), low=24.0, median=25.0)
+    capacities = tuple(Capacity(name, curves={"0.2s/0.05": curve}) for name, curve in (("v2", new), ("v1", old)))
+    known = memory(capacities=capacities, slow_ratios=_ratio(SLOW))
+
+    def found(rates: tuple[float, ...], pods: int, pods_before: int) -> Bottleneck:
+        arrivals = tuple(Sample(NOW - 15.0 * ago, rate) for ago, rate in reversed([*enumerate(reversed(rates))]))
+        readies = (Sample(NOW - 30.0, float(pods_before)), Sample(NOW, float(pods)))
+        seen = observation(SLOW, Replicas(pods, pods, version="v2"))
+        return identify.diagnose(spec(), replace(known, arrivals=arrivals, readies=readies), seen).bottleneck
+
+    assert found((42.0, 41.0, 42.0), 2, 2) == Bottleneck.ROLLOUT_REGRESSION, "21/s a pod, as before"
+    assert found((52.0, 52.0, 52.0), 2, 2) == Bottleneck.SATURATED, "nobody has seen 26/s kept"
+    assert found((60.0, 60.0, 42.0), 2, 2) == Bottleneck.SATURATED, "what was slow came with the load before"
+    assert found((60.0, 60.0, 60.0), 3, 2) == Bottleneck.SATURATED, "or with fewer pods"
+
+
+@pytest.mark.parametrize(
+    ("throttled", "load", "expected"),
+    [
+        (0.1, 20.0, Bottleneck.CPU_THROTTLED),
+        (0.1, 60.0, Bottleneck.SATURATED),
+        (0.9, 60.0, Bottleneck.CPU_THROTTLED),
+        (0.02, 20.0, Bottleneck.SATURATED),
+    ],
+)
+def test_a_cpu_limit_is_told_from_load_and_by_most_periods_throttled_even_when_it_saturates_pods(
+    throttled: float, load: float, expected: Bottleneck
+) -> None:
+    capacities = (Capacity("v1", curves={"0.2s/0.05": Curve(bins=(Bin(20.0, 1e4, 10.0),), low=20.0, median=25.0)}),)
+    known = memory(capacities=capacities, slow_ratios=_ratio(SLOW), arrivals=(Sample(NOW, load),))
+    seen = observation(SLOW, cpu_throttled_ratio=Value(throttled))
+    found = identify.diagnose(spec(), known, seen)
+    assert found.bottleneck == expected
+    assert "replicas" in found.allowed
+    kept = identify.diagnose(spec(), replace(known, slow_ratios=_ratio(FAST)), replace(seen, latency={"p95": FAST}))
+    assert kept.bottleneck != Bottleneck.CPU_THROTTLED, "a limit that breaks no promise is none of our business"
+
+
 def test_pods_about_to_be_killed_are_under_memory_pressure() -> None:
     known = memory(slow_ratios=_ratio(SLOW))
     pods = Replicas(2, 2, version="v1", memory_limit_bytes=1e9)

@@ -23,7 +23,9 @@ from perfslo.core.model import (
 IDLE_SHARE = 0.3
 """Of the capacity: a promise broken below it is not broken by load."""
 THROTTLED_RATIO = 0.05
-"""Throttled CFS periods from which the CPU limit is what shapes the tail."""
+"""Throttled CFS periods from which the CPU limit is what shapes the tail, as load does not."""
+MOSTLY_THROTTLED = 0.25
+"""With so many, hardly a slow request has met none: then it is the limit that makes pods short of CPU at this load."""
 FRUITLESS_SCALE_OUTS = 2
 """One without relief may be chance."""
 ROOM_SHARE = 0.6
@@ -46,7 +48,7 @@ _LESS_WORK = ("cache", "cdn", "offload")
 CURES: Mapping[Bottleneck, tuple[str, ...]] = {
     Bottleneck.SATURATED: ("replicas", "traffic", *_LESS_WORK),
     Bottleneck.OVERLOADED: ("replicas", "traffic", *_LESS_WORK),
-    Bottleneck.CPU_THROTTLED: ("replicas", *_LESS_WORK),
+    Bottleneck.CPU_THROTTLED: ("replicas", "traffic", *_LESS_WORK),
     Bottleneck.MEMORY_PRESSURE: ("replicas", *_LESS_WORK),
     Bottleneck.ROLLOUT_REGRESSION: ("replicas", *_LESS_WORK),
     Bottleneck.NODE_PRESSURE: _LESS_WORK,
@@ -167,8 +169,10 @@ def _broken(
     load = f"{words} at {text.rate(per_pod)}/s per pod"
     if (used := objectives.memory_limit_ratio(observation)) is not None and used >= MEMORY_FULL:
         return Bottleneck.MEMORY_PRESSURE, f"{load}, and {text.percent(used)} of the memory limits are used"
-    if before := _before_rollout(spec, memory, observation, per_pod):
+    if before := _before_rollout(spec, memory, observation):
         return Bottleneck.ROLLOUT_REGRESSION, f"{load}; the version before carried {text.rate(before)}/s per pod"
+    if isinstance(throttled, Value) and throttled.value > MOSTLY_THROTTLED:
+        return Bottleneck.CPU_THROTTLED, f"{load}, and {text.percent(throttled.value)} of CPU periods throttled"
     if memory.saturated_since is not None:
         return Bottleneck.OVERLOADED, f"{load}: more requests arrive than the pods complete"
     return Bottleneck.SATURATED, load
@@ -199,18 +203,29 @@ def _since_scale_out(memory: Memory, observation: Observation) -> bool:
     return order.time < since <= order.time + startup + FELT_WINDOWS * observation.scale.window_seconds
 
 
-def _before_rollout(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, per_pod: float) -> float | None:
-    """Load per pod at which the version before this one kept all promises, when that is more than breaks them now."""
+def _before_rollout(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> float | None:
+    """Load per pod with which the version before this one kept all promises, when no more breaks them now.
+
+    What it was thought to carry besides tells nothing: nobody has seen it do so. What breaks a promise now is the load
+    of the whole window, on the pods that there were.
+    """
     if observation.replicas.rolling_out or len(memory.capacities) < 2:
         return None
     now, before = memory.capacities[:2]
     if now.version != observation.replicas.version or not before.version:
         return None
-    lows = [before.curves.get(capacity.promise_key(o.latency), Curve()) for o in spec.latency_objectives if o.latency]
-    if not all(curve.bins and curve.low for curve in lows):
+    carried = [
+        capacity.proven(before.curves.get(capacity.promise_key(o.latency), Curve()), o.latency.allowed_bad_ratio)
+        for o in spec.latency_objectives
+        if o.latency
+    ]
+    if not all(carried):
         return None
-    least = min(curve.low or 0.0 for curve in lows)
-    return least if per_pod < least else None
+    least = min(each or 0.0 for each in carried)
+    start = observation.time - observation.scale.window_seconds
+    loads = [sample.value for sample in memory.arrivals if sample.time > start]
+    pods = min([observation.replicas.ready, *(sample.value for sample in memory.readies if sample.time > start)])
+    return least if sum(loads) <= BY_LOAD * least * pods * len(loads) else None
 
 
 def _unbroken(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Bottleneck, str]:
