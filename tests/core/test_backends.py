@@ -179,6 +179,20 @@ def test_pods_come_first_where_nobody_could_take_the_traffic() -> None:
     assert any(isinstance(step, Scale) and step.wanted > step.current for step in decision.plan.steps)
 
 
+@pytest.mark.parametrize("failing", [BAD, Trim(found=1 / 3, factor=0.1)], ids=["bad", "not judged yet"])
+def test_nobody_waits_for_one_that_fails_fast_to_take_traffic(failing: Trim) -> None:
+    full = known(20.0, 10.5)
+    trims = {"a": BAD, "b": failing, "c": BAD}
+    state = Traffic(weights={"a": 450, "b": 100, "c": 450}, trims=trims, moved_at=NOW - 30)
+    memory = mind(traffic=state, a=full, b=known(2.0, 40.0), c=full)
+    plan = decided(
+        memory,
+        seen(latency={"a": SLOW, "c": SLOW}, load={"b": 2.0}, route=Route(ROUTE, "", "uid", state.weights, 1000)),
+    ).plan
+    assert plan
+    assert any(isinstance(step, Scale) and step.wanted > step.current for step in plan.steps), plan.why
+
+
 def test_where_a_pod_carries_next_to_nothing_there_are_no_more_of_them() -> None:
     observation = seen(route=NO_ROUTE, load={"b": 20.0}, latency={"b": SLOW})
     observation = replace(observation, route=seen().route)

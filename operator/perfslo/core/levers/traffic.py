@@ -164,11 +164,11 @@ class _Law:
 
     @property
     def room(self) -> Mapping[str, float]:
-        """Requests a second that each could get besides what it has."""
+        """Requests a second that each could get besides what it has; failing fast leaves no room for anybody."""
         return {
             name: max(0.0, FULL - self.used(name)) * capacity
             for name, capacity in self.capacity.items()
-            if name not in self.shed
+            if name not in self.shed and self._is_trusted(self.parts[name])
         }
 
     def used(self, name: str) -> float:
@@ -222,6 +222,9 @@ class _Law:
         if part.ready == 0:
             return float(min(part.least, part.weight))
         return part.trim.factor * part.trim.found * self.total if part.bad else float(part.weight)
+
+    def _is_trusted(self, part: Part) -> bool:
+        return part.trim.factor == 1.0 and not (part.bad and part.bad.low > 1.0)
 
     def _is_distrusted(self, part: Part) -> bool:
         return bool(part.bad and part.bad.low > 1.0 and self._wanted(part) < part.weight)
