@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import backends, measure
+from perfslo.core.apportion import shares_of
 from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import knobs
 from perfslo.core.measure import Answer, Row, Series
@@ -28,6 +30,8 @@ NAMES = ("a", "b", "c")
 ROUTE = TargetRef("gateway.networking.k8s.io", "HTTPRoute", "shared")
 TOTAL = 1000
 """Weights add up to so much."""
+LOOK_SECONDS = 1.0
+"""From one look of a proxy at its outstanding requests to the next."""
 Mode = Literal["Auto", "Recommend"]
 
 
@@ -44,9 +48,21 @@ class Came:
 class Fleet:
     """Equal backends at first, each with as many pods as its share of the load needs."""
 
-    def __init__(self, scenario: Scenario, befalls: Mapping[str, tuple[Shift, ...]], weights: Mode, seed: int) -> None:
-        """`befalls`: what happens to which backend. `weights`: whether they are moved, or only recommended to be."""
+    def __init__(
+        self,
+        scenario: Scenario,
+        befalls: Mapping[str, tuple[Shift, ...]],
+        weights: Mode,
+        seed: int,
+        *,
+        least_request: bool = False,
+    ) -> None:
+        """`befalls`: what happens to which backend. `weights`: whether they are moved, or only recommended to be.
+
+        `least_request`: the proxy heeds no weights, but outstanding requests over the pods of all backends.
+        """
         self._scenario = scenario
+        self._least_request = least_request
         self._spec = _shared(scenario, weights)
         self._memory = Memory()
         self._weights = dict(zip(NAMES, _equal(len(NAMES)), strict=True))
@@ -64,14 +80,21 @@ class Fleet:
         end = self._scenario.load.duration_seconds
         for number in range(1, math.ceil(end / CYCLE_SECONDS)):
             now = number * CYCLE_SECONDS
-            for world in self._worlds.values():
-                world.advance(now)
+            self._advance(now)
             self._turn(f"d{number}", BEGIN + now)
         for world in self._worlds.values():
             world.advance(end)
             world.engine.finish()
         each = [minutes(self._scenario, world) for world in self._worlds.values()]
         return Came(tuple(map(_together, zip(*each, strict=True))), max(map(_turns, self._moves.values())))
+
+    def _advance(self, until: float) -> None:
+        looks = math.ceil(CYCLE_SECONDS / LOOK_SECONDS) if self._least_request else 1
+        for look in range(1, looks + 1):
+            for world in self._worlds.values():
+                world.advance(until - CYCLE_SECONDS * (1.0 - look / looks))
+            if self._least_request:
+                self._share_out()
 
     def _turn(self, decision_id: str, now: float) -> None:
         decision, change = decide(self._spec, self._memory, self._observe(now)), None
@@ -93,8 +116,15 @@ class Fleet:
         return Change(decision_id, now, step, ChangeResult.APPLIED, why)
 
     def _share_out(self) -> None:
+        shares = self._picked() if self._least_request else shares_of(self._weights)
         for name, world in self._worlds.items():
-            world.engine.take(self._weights[name] / TOTAL)
+            world.engine.take(shares[name])
+
+    def _picked(self) -> Mapping[str, float]:
+        return picked({
+            name: [int(world.engine.pods[row].in_flight) for row in world.engine.ready_rows]
+            for name, world in self._worlds.items()
+        })  # fmt: skip
 
     def _observe(self, now: float) -> Observation:
         pods = {name: self._sights[name].replicas(world) for name, world in self._worlds.items()}
@@ -112,6 +142,18 @@ class Fleet:
 
     def _seen(self, replicas: Replicas, series: Series, now: float) -> Observation:
         return measure.observe(self._spec, replicas, series, CYCLE_SECONDS, now)
+
+
+def picked(outstanding: Mapping[str, Sequence[int]]) -> Mapping[str, float]:
+    """Share of the requests of each backend when of two pods chosen at random that with fewer outstanding gets one.
+
+    Args:
+        outstanding: requests of each pod, by backend.
+    """
+    pods = sorted(itertools.chain.from_iterable(outstanding.values()))
+    fewer = {count: bisect_left(pods, count) for count in pods}
+    odds = {count: 2 * (len(pods) - fewer[count]) - pods.count(count) for count in fewer}
+    return shares_of({name: float(sum(odds[count] for count in each)) for name, each in outstanding.items()})
 
 
 def _shared(scenario: Scenario, weights: Mode) -> PerformanceSLOSpec:

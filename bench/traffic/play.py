@@ -1,11 +1,11 @@
-"""One of three backends becomes slower for a while: what weights, equal ones, and a proxy that knows make of it."""
+"""One of three backends becomes slower, or fails, for a while: what weights, equal ones, and a proxy make of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bench.traffic.fleet import NAMES, Fleet
+from bench.traffic.fleet import NAMES, Fleet, Mode
 from perfslo.simulate import scenarios
 from perfslo.simulate.model import Balancing, Load, Minute, Scenario, Shift
 from perfslo.simulate.policies.perfslo import Perfslo
@@ -22,11 +22,11 @@ SLOW_FROM, SLOW_UNTIL = 0.4, 0.8
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """A load, and how much slower one backend is for a while."""
+    """A load, and how much slower one backend is for a while; None when it fails each request at once instead."""
 
     name: str
     scenario: Scenario
-    slower: float
+    slower: float | None
 
     @property
     def begins_seconds(self) -> float:
@@ -35,6 +35,14 @@ class Play:
     @property
     def ends_seconds(self) -> float:
         return SLOW_UNTIL * self.scenario.load.duration_seconds
+
+    @property
+    def befalls(self) -> Mapping[str, tuple[Shift, ...]]:
+        """What happens to which backend."""
+        if self.slower is None:
+            return {"b": (Shift(self.begins_seconds, failing_ratio=1.0), Shift(self.ends_seconds, failing_ratio=0.0))}
+        slow = Shift(self.begins_seconds, service_factor=self.slower)
+        return {"b": (slow, Shift(self.ends_seconds, service_factor=1.0))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ def plays(loads: Mapping[str, Load]) -> Iterator[Play]:
     rps = REPLICAS * scenarios.CAPACITY_RPS
     steady = scenarios.of_trace("steady", Load((0.0, STEADY_SECONDS), (rps, rps)), replicas=REPLICAS)
     yield from (Play(f"steady, {slower:g} x", steady, slower) for slower in SLOWER)
+    yield Play("steady, fails at once", replace(steady, balancing=Balancing.LEAST_REQUEST), None)
     for name, load in loads.items():
         yield Play(name, scenarios.of_trace(name, load, replicas=REPLICAS), SLOWER[0])
 
@@ -72,6 +81,8 @@ def equal(play: Play, seed: int) -> Came:
 
 def least_request(play: Play, seed: int) -> Came:
     """A proxy that knows all outstanding requests, over the pods of all backends; the operator moves replicas."""
+    if play.slower is None:
+        return _fleet(play, seed, "least-request", automatic=False, least_request=True)
     slow = Shift(play.begins_seconds, slow_pods_share=1 / len(NAMES), slow_pods_factor=play.slower)
     well = Shift(play.ends_seconds, slow_pods_share=0.0)
     scenario = replace(play.scenario, balancing=Balancing.LEAST_REQUEST, shifts=(slow, well))
@@ -82,10 +93,9 @@ def least_request(play: Play, seed: int) -> Came:
 UNDER: tuple[Callable[[Play, int], Came], ...] = (moved, equal, least_request)
 
 
-def _fleet(play: Play, seed: int, under: str, *, automatic: bool) -> Came:
-    slow = Shift(play.begins_seconds, service_factor=play.slower)
-    befalls = {"b": (slow, Shift(play.ends_seconds, service_factor=1.0))}
-    came = Fleet(play.scenario, befalls, "Auto" if automatic else "Recommend", seed).play()
+def _fleet(play: Play, seed: int, under: str, *, automatic: bool, least_request: bool = False) -> Came:
+    weights: Mode = "Auto" if automatic else "Recommend"
+    came = Fleet(play.scenario, play.befalls, weights, seed, least_request=least_request).play()
     return _came(play, under, seed, came.minutes, came.turned)
 
 

@@ -1,15 +1,16 @@
-"""One of three backends becomes slower for a while. (`python -m bench.traffic` plays more seeds, and traces.)"""
+"""One of three backends becomes slower, or fails, for a while. (`python -m bench.traffic`: more seeds, and traces.)"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from bench.traffic.fleet import picked
 from bench.traffic.play import equal, least_request, moved, plays
 from perfslo.simulate.model import Load, Scenario
 from perfslo.simulate.world import World
 
-STEADY = next(plays({}))
+STEADY, _, FAILING = plays({})
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -25,6 +26,19 @@ def test_a_proxy_that_knows_meets_the_same_load() -> None:
     knows = least_request(STEADY, 1)
     assert 0.0 < knows.bad_ratio < 0.2
     assert knows.replica_minutes > 0
+
+
+def test_failing_fast_draws_a_proxy_that_looks_at_outstanding_requests_and_weights_drain_it() -> None:
+    ours, knows = moved(FAILING, 2), least_request(FAILING, 2)
+    assert knows.bad_ratio > 0.2, "a third for two fifths of the time would be 0.13"
+    assert ours.bad_ratio < 0.3 * knows.bad_ratio
+    assert ours.violation_minutes <= 6, "of 24 in which it fails"
+
+
+def test_of_two_pods_that_with_fewer_outstanding_requests_gets_the_next() -> None:
+    assert picked({"a": [1, 1], "b": [1, 1]}) == {"a": 0.5, "b": 0.5}
+    assert picked({"a": [2, 3], "b": [0]}) == pytest.approx({"a": 4 / 9, "b": 5 / 9})
+    assert picked({"a": [], "b": [4]}) == {"a": 0.0, "b": 1.0}
 
 
 def test_a_backend_gets_its_share_of_the_load() -> None:
