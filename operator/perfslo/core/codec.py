@@ -26,6 +26,7 @@ from perfslo.core.memory import (
     Regret,
     Sample,
     ScaleEvent,
+    Season,
     Usual,
 )
 from perfslo.core.trials import NO_TRIALS, Trials
@@ -45,7 +46,7 @@ MAX_SCALE_EVENTS = 40
 
 @dataclass(frozen=True, slots=True)
 class _Lately:
-    """Of the last hour or two: whoever does not know it reduces too early, or too often."""
+    """Of the last hours and days: whoever does not know it reduces too early, or too often."""
 
     errors: Errors | None = None
     highs: tuple[Sample, ...] = ()
@@ -54,6 +55,7 @@ class _Lately:
     regrets: tuple[Regret, ...] = ()
     used: Counted = Counted()
     spend: float = 1.0
+    season: Season = Season()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def _memory(saved: _Saved | _SavedBackend) -> Memory:
         regrets=lately.regrets,
         lately=lately.used,
         spend=lately.spend,
+        season=lately.season,
     )
 
 
@@ -155,6 +158,7 @@ def _lately(memory: Memory) -> _Lately:
         memory.regrets,
         memory.lately,
         memory.spend,
+        memory.season,
     )
 
 
@@ -198,6 +202,8 @@ def _trim(decision: Decision) -> Decision:
 def _shed(saved: _Saved) -> _Saved:
     if len(saved.history) > 1:
         return replace(saved, history=saved.history[:-1])
+    if saved.lately.season != Season():
+        return replace(saved, lately=replace(saved.lately, season=Season()))
     if any(len(ledger.slices) > 1 for ledger in saved.ledgers.values()):
         return replace(saved, ledgers={promise: _newer_half(ledger) for promise, ledger in saved.ledgers.items()})
     if saved.lately != _Lately():

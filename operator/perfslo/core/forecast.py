@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
-from perfslo.core import overload
+from perfslo.core import overload, season
 from perfslo.core.frozen import dataclass, replace
 from perfslo.core.memory import Errors, Expected, Memory, Sample
 from perfslo.core.timescale import TimeScale
@@ -51,16 +51,19 @@ class Forecast:
     """The most until the horizon; never below `level`."""
     cases: tuple[tuple[float, float], ...]
     """What may come, and how likely it is."""
+    announced: bool = False
+    """Whether `peak` is what comes at this time of the day, and no trend."""
 
     def plus(self, rate: float) -> Forecast:
         """The same and so many requests a second besides."""
-        return Forecast(self.level, self.peak + rate, tuple((r + rate, w) for r, w in self.cases))
+        return replace(self, peak=self.peak + rate, cases=tuple((r + rate, w) for r, w in self.cases))
 
     def times(self, factor: float) -> Forecast:
         """The same of so many times the load."""
         if factor == 1.0:
             return self
-        return Forecast(factor * self.level, factor * self.peak, tuple((factor * r, w) for r, w in self.cases))
+        cases = tuple((factor * r, w) for r, w in self.cases)
+        return replace(self, level=factor * self.level, peak=factor * self.peak, cases=cases)
 
 
 def sharpened(measured: float, before: float | None, scale: TimeScale) -> float:
@@ -76,15 +79,19 @@ def sharpened(measured: float, before: float | None, scale: TimeScale) -> float:
 def forecast(memory: Memory, scale: TimeScale, horizon_seconds: float) -> Forecast:
     """Level and trend, as far as trends have come true, and what may come instead. A falling trend is not extrapolated.
 
+    What comes at this time of the day is expected instead when that is more.
+
     `memory` has `noted` the newest of its arrivals.
     """
     level, rise = _level_and_rise(memory, scale, horizon_seconds)
     errors = memory.errors or BELIEVED
     peak = level * min(1.0 + _trust(errors) * rise, MAX_GROWTH)
+    jump = season.ahead(memory.season, memory.arrivals[-1].time, horizon_seconds) or 0.0
+    announced, peak = jump > peak, max(jump, peak)
     highest = max((high.value for high in memory.highs), default=level)
     most, total = max(peak, BEYOND * highest), sum(errors.ratios)
     cases = tuple((min(r * peak, most), w / total) for r, w in zip(RATIOS, errors.ratios, strict=True) if w > 0)
-    return Forecast(level, peak, cases)
+    return Forecast(level, peak, cases, announced)
 
 
 def noted(memory: Memory, scale: TimeScale, horizon_seconds: float) -> Memory:
@@ -103,7 +110,13 @@ def noted(memory: Memory, scale: TimeScale, horizon_seconds: float) -> Memory:
     kept = (*kept, Expected(now + horizon_seconds, level, rise, leading))
     # In a flood arrivals are estimated; what completed has surely come.
     high = memory.completions or 0.0 if overload.flooded(memory) else actual
-    return replace(memory, expected=kept, errors=errors, highs=_highs(memory.highs, now, high, scale))
+    return replace(
+        memory,
+        expected=kept,
+        errors=errors,
+        highs=_highs(memory.highs, now, high, scale),
+        season=season.noted(memory.season, now, high),
+    )
 
 
 def _learnt(errors: Errors, due: Expected, actual: float, scale: TimeScale) -> Errors:

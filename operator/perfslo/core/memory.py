@@ -195,6 +195,35 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """The highest load of five minutes, in requests a second."""
+
+    came: float
+    before: float | None
+    """The same on the days before, the lower one of two; None when one is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """The loads of a day (see `season`)."""
+
+    days: str = ""
+    """The highest load of each slot of the day, and those of the day before it, four hexadecimal digits each."""
+    begin: int = 0
+    """Of the slot under way: its number since 1970."""
+    lately: tuple[Slot, ...] = ()
+    """Consecutive slots of today, the one under way last."""
+    whole: bool = False
+    """Whether the one under way has been looked at since its begin."""
+    announced: float | None = None
+    """The jump that was expected in it, when it began."""
+    error: float = 0.0
+    """Of announcements, in sum, decayed: requests a second."""
+    naive_error: float = 0.0
+    """The same of expecting the load before them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     # slow facts
     capacities: tuple[Capacity, ...] = ()
@@ -215,6 +244,7 @@ class Memory:
     """Of forecasts; None before any came true."""
     highs: tuple[Sample, ...] = ()
     """The highest load of each slot of the last hour, oldest first; the time is a slot's begin."""
+    season: Season = Season()
     recommendations: tuple[Recommendation, ...] = ()
     scale_events: tuple[ScaleEvent, ...] = ()
     regrets: tuple[Regret, ...] = ()

@@ -130,7 +130,8 @@ def _by_capacity(spec: PerformanceSLOSpec, memory: Memory, observation: Observat
         curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
         if by := sizing.likely(known, curve, objective.latency.allowed_bad_ratio):
             pods = sizing.fewest(by, load, sizing.used_share(memory))
-            reason = f"load {text.rate(load.peak)}/s needs {pods} pods at {text.rate(load.peak / pods)}/s per pod"
+            expected = f"{text.rate(load.peak)}/s{', as on both days before,' if load.announced else ''}"
+            reason = f"load {expected} needs {pods} pods at {text.rate(load.peak / pods)}/s per pod"
             needs.append(_Need(pods, reason, by.carried))
     return needs
 
