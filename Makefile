@@ -12,7 +12,7 @@ K ?=
 WORKERS ?= 4
 # How many SLOs `make bench-scale` measures with, and what else `python -m bench.scale --help` lists.
 SLOS ?= 1000
-# For `make bench`: a directory with traces, and what else `python -m bench.decide --help` lists.
+# For `make bench` and `make bench-diagnose`: a directory with traces, and what else the benchmark's --help lists.
 TRACES ?=
 BENCH_OPTIONS ?=
 
@@ -106,6 +106,10 @@ verify: generate ## Regenerate, lint, check types and import contracts; fail on 
 .PHONY: bench
 bench: install ## How well perfslo decides, against its rivals and a clairvoyant: make bench TRACES=dir
 	$(BIN)/python -m bench.decide $(if $(TRACES),--traces "$(TRACES)") $(BENCH_OPTIONS)
+
+.PHONY: bench-diagnose
+bench-diagnose: install ## How often it finds what is the matter: make bench-diagnose TRACES=dir
+	$(BIN)/python -m bench.diagnose $(if $(TRACES),--traces "$(TRACES)") $(BENCH_OPTIONS)
 
 .PHONY: bench-scale
 bench-scale: install ## What the operator costs with many SLOs, as a row of JSON: make bench-scale SLOS=1000

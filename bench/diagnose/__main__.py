@@ -1,138 +1,115 @@
 """Injects faults into simulated services and counts what the operator takes them for.
 
-python -m bench.diagnose --seeds 20 --save
+    python -m bench.diagnose --seeds 20 --traces DIR --save
+
+What is done is kept in .out/bench-diagnose, and counts until the code changes: stop it, and it goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import multiprocessing
+import os
 import random
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from bench.diagnose.faults import BEGIN_SECONDS, END_SECONDS, FAULTS, LOAD, SEVERITIES
-from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core.measure import Series
-from perfslo.core.model import Bottleneck, Value
-from perfslo.simulate.model import Scenario, View
-from perfslo.simulate.policies.perfslo import Perfslo, Sight, promised
-from perfslo.simulate.run import simulate
-from perfslo.simulate.world import World
+from bench.decide import store
+from bench.decide.plan import trace_loads
+from bench.diagnose import figures
+from bench.diagnose.faults import FAULTS, of_trace, steady
+from bench.diagnose.watched import Done, read, run
+from perfslo.simulate.model import Load
 
-RESULTS = Path(__file__).parent / "results.json"
-NOTHING = "nothing"
-WELL = frozenset({
-    Bottleneck.HEALTHY, Bottleneck.OVERPROVISIONED, Bottleneck.WARMING_UP, Bottleneck.UNKNOWN,
-    Bottleneck.INSUFFICIENT_DATA, Bottleneck.NO_TRAFFIC,
-})  # fmt: skip
-"""No cause is named."""
-NOISE = 0.05
-"""Standard deviation of what signals say, over the mean."""
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+STORE = store.ROOT / ".out" / "bench-diagnose" / "runs.jsonl"
 
 
-class Watched(Perfslo):
-    """Perfslo with the signals of a database and a cache, and what it says while the fault lasts."""
+class Cell(NamedTuple):
+    """One run to do."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
-        spec = _with_signals(promised(scenario))
-        super().__init__(scenario, spec=spec, sight=Signals(spec, seed))
-        self.said: list[Bottleneck] = []
-
-    def decide(self, view: View) -> int:
-        wanted = super().decide(view)
-        if self.decision and BEGIN_SECONDS <= view.now_seconds < END_SECONDS:
-            self.said.append(self.decision.diagnosis.bottleneck)
-        return wanted
+    faults: tuple[str, ...]
+    load: str
+    seed: int
 
 
-class Signals(Sight):
-    """With signals that tell of the dependency and of the cache."""
-
-    def __init__(self, spec: PerformanceSLOSpec, seed: int) -> None:
-        super().__init__(spec)
-        self._chance = random.Random(seed)
-
-    def series(self, world: World) -> Series:
-        series, service = super().series(world), world.service
-        if service.dependency is None:
-            return series
-        told = {
-            "db": service.dependency.mean_seconds,
-            "hits": service.hit_ratio,
-            "wait": world.engine.dependency_wait_seconds,
-        }
-        seen = {name: Value(value * self._chance.gauss(1.0, NOISE), 5.0) for name, value in told.items()}
-        return replace(series, signals=seen)
+def plan(seeds: range, loads: Sequence[str], chosen: Sequence[str]) -> Iterator[Cell]:
+    """Seed by seed, each fault alone, and then so with another; the loads in turn."""
+    real = [fault for fault in FAULTS if FAULTS[fault].expected]
+    for seed in seeds:
+        yield from (Cell((fault,), loads[seed % len(loads)], seed) for fault in chosen)
+    for seed in seeds:
+        for fault in (fault for fault in chosen if fault in real):
+            other = random.Random(f"{fault} {seed}").choice([other for other in real if other != fault])
+            yield Cell((fault, other), loads[seed % len(loads)], seed)
 
 
-def _with_signals(spec: PerformanceSLOSpec) -> PerformanceSLOSpec:
-    written = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    written["objectives"].append({"name": "errors", "errorRate": {"maxPercent": "5"}})
-    written["metrics"] = {
-        "signals": [
-            {"name": "db", "kind": "DependencyLatency", "ref": "db"},
-            {"name": "hits", "kind": "CacheHitRatio", "ref": "hits"},
-            {"name": "wait", "kind": "PoolWait", "ref": "wait"},
-        ]
-    }
-    return PerformanceSLOSpec.model_validate(written)
+def measure(wanted: Sequence[Cell], loads: Mapping[str, Load], minutes: float) -> list[Done]:
+    """What of these is done, once all is or time is up."""
+    code, done = _code(), dict(_kept())
+    left = [cell for cell in wanted if cell not in done]
+    until = time.monotonic() + minutes * 60
+    STORE.parent.mkdir(parents=True, exist_ok=True)
+    # Started anew instead of copied: a copy of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool, STORE.open("a") as file:
+        futures = {pool.submit(run, cell.faults, cell.load, loads[cell.load], cell.seed): cell for cell in left}
+        for future in as_completed(futures):
+            one = future.result()
+            done[futures[future]] = one
+            file.write(json.dumps([code, one]) + "\n")
+            file.flush()
+            if time.monotonic() > until:
+                pool.shutdown(cancel_futures=True)
+                break
+    return [done[cell] for cell in wanted if cell in done]
 
 
-def verdict(said: Sequence[Bottleneck]) -> str:
-    """The cause that was named most often."""
-    named = Counter(one for one in said if one not in WELL)
-    return named.most_common(1)[0][0].value if named else NOTHING
+def _kept() -> Iterator[tuple[Cell, Done]]:
+    for line in STORE.read_text().splitlines() if STORE.exists() else ():
+        code, row = json.loads(line)
+        if code == _code():
+            (one,) = read([row])
+            yield Cell(one.faults, one.load, one.seed), one
 
 
-def run(fault: str, seed: int) -> tuple[str, str]:
-    """The severity that was drawn, and the verdict."""
-    chance = random.Random(f"{fault} {seed}")
-    severity = chance.randrange(len(SEVERITIES))
-    scenario = replace(FAULTS[fault].build(chance, severity), name=fault)
-    watched = Watched(scenario, seed)
-    simulate(scenario, watched, seed)
-    return SEVERITIES[severity], verdict(watched.said)
-
-
-def summary(rows: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Right verdicts among single faults of medium severity and up, and false ones where nothing is the matter."""
-    load = {one.value for one in LOAD} | {NOTHING}
-    felt = [(fault, found) for fault, severity, found in rows if FAULTS[fault].expected and severity != "mild"]
-    benign = [found for fault, _, found in rows if not FAULTS[fault].expected]
-    return {
-        "right": sum(found in FAULTS[fault].expected for fault, found in felt) / max(1, len(felt)),
-        "false": sum(found not in load for found in benign) / max(1, len(benign)),
-    }
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """The confusion matrix: what was done, and how often it was found to be what."""
-    found = sorted({row[2] for row in rows})
-    lines = ["| injected | severity | " + " | ".join(found) + " |", "| --- | --- |" + " --- |" * len(found)]
-    for fault in FAULTS:
-        for severity in SEVERITIES:
-            counts = Counter(row[2] for row in rows if (row[0], row[1]) == (fault, severity))
-            if counts:
-                lines.append(f"| {fault} | {severity} | " + " | ".join(str(counts[f] or "") for f in found) + " |")
-    return "\n".join(lines)
+@cache
+def _code() -> str:
+    """Of all that has a say in what a run comes to."""
+    digest = hashlib.sha256(store.fingerprint().encode())
+    for name in ("faults", "watched"):
+        digest.update((HERE / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.diagnose", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--fault", action="append", choices=[*FAULTS])
-    parser.add_argument("--save", action="store_true", help="write the committed results of these faults")
+    parser.add_argument("--first-seed", type=int, default=0, help="100 and more, to tune by: the others are to report")
+    parser.add_argument("--traces", type=Path, metavar="DIR", help="traces as loads, in turn with a steady one")
+    parser.add_argument("--fault", action="append", choices=[*FAULTS], help="these only, repeatable")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long; the next time goes on")
+    parser.add_argument("--save", action="store_true", help="write the committed results")
     arguments = parser.parse_args()
-    chosen = arguments.fault or [*FAULTS]
-    rows = [[fault, *run(fault, seed)] for fault in chosen for seed in range(arguments.seeds)]
-    print(table(rows))
-    print("\n" + ", ".join(f"{name} {share:.1%}" for name, share in summary(rows).items()))
+    traces = trace_loads(arguments.traces) if arguments.traces else {}
+    loads = {"steady": steady()} | {name: of_trace(trace) for name, trace in traces.items()}
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    wanted = list(plan(seeds, [*loads], arguments.fault or [*FAULTS]))
+    runs = measure(wanted, loads, arguments.minutes)
+    print(figures.table(runs) + "\n")
+    print("\n".join(f"{name}: {share}" for name, share in figures.summary(runs).items()))
+    print(figures.missed_of_two(runs))
+    if len(runs) < len(wanted):
+        print(f"\n{len(wanted) - len(runs)} of {len(wanted)} runs are left: run it again to go on")
     if arguments.save:
-        rows += [row for row in json.loads(RESULTS.read_text()) if row[0] not in chosen]
-        RESULTS.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+        RESULTS.write_text("[\n" + ",\n".join(map(json.dumps, runs)) + "\n]\n")
 
 
 if __name__ == "__main__":
