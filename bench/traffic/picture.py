@@ -29,7 +29,7 @@ def main() -> None:
         axes.set_title(title, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
-    panels[0].legend(frameon=False, loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=len(ways))
     figure.savefig(PICTURE, dpi=110)
 
 
