@@ -188,10 +188,11 @@ class Shop:
     def flag(self, key: str) -> str:
         return self.flags()[key]
 
-    def decisions(self, *actions: str) -> list[dict[str, Any]]:
-        """Newest first."""
+    def decisions(self, action: str, **more: str) -> list[dict[str, Any]]:
+        """Those with these fields, newest first."""
         history: list[dict[str, Any]] = self.stage.status("shop").get("history", [])
-        return [decision for decision in history if decision["action"] in actions]
+        wanted = ({"action": action} | more).items()
+        return [decision for decision in history if wanted <= decision.items()]
 
     def switches(self) -> list[dict[str, Any]]:
         """Newest first."""
@@ -211,22 +212,3 @@ class Shop:
 
         self.stage.eventually("the load generator says so, too", of_late, seconds=90)
         self.tell("kept again")
-
-
-def cache_tier(**flag: str) -> dict[str, Any]:
-    flag = {"configMap": "shop-flags", "key": "CACHE_TIER", "onValue": "redis", "offValue": "none"} | flag
-    return {"name": "redis", "flag": flag, "hitRatio": "cache-hits", "confirm": "cache-on", "warmupSeconds": 10}
-
-
-def offload() -> dict[str, Any]:
-    return {
-        "flag": {"configMap": "shop-flags", "key": "OFFLOAD", "onValue": "queue", "offValue": "inline"},
-        "confirm": "offload-on",
-        "workers": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "workers"},
-            "minReplicas": 1,
-            "maxReplicas": 4,
-            "queueAge": "work-age",
-            "maxQueueAgeSeconds": 5,
-        },
-    }

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from demo import render
-from tests.cluster.shop import Shop
+from tests.cluster.scenes import STATIC_REQUESTS
 from tests.cluster.stage import Stage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
-FLAG = {"configMap": "shop-flags", "key": "CDN", "onValue": "on", "offValue": "off"}
 SECRET = "s3cret"
-STATIC = {"static_ratio": 0.6, "static_ms": 300}
 
 
 def test_a_cdn_takes_the_static_requests_when_they_are_what_is_slow(stage: Stage) -> None:
-    shop = Shop(stage)
-    with shop.calm({"cdn": {"flag": FLAG, "confirm": "cdn-on", "warmupSeconds": 5}}, maxReplicas=3):
-        shop.behave(**STATIC)
+    with STATIC_REQUESTS.befallen(stage) as shop:
         stage.eventually("it is turned on", lambda: shop.flag("CDN") == "on", seconds=120)
         stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=180)
         shop.keeps_its_promise()
@@ -35,17 +32,17 @@ def test_a_cdn_takes_the_static_requests_when_they_are_what_is_slow(stage: Stage
 
 
 def test_a_provider_is_told_by_its_hook_once_each_way(stage: Stage) -> None:
-    shop = Shop(stage)
     provide(stage)
     hook = {
         "url": f"http://provider.{stage.namespace}:8080/cdn",
         "namespace": stage.namespace,
         "secret": {"name": "hook", "key": "secret"},
     }
-    lever = {"cdn": {"hook": "cdn", "confirm": "cdn-on", "warmupSeconds": 5}}
-    with shop.calm(lever, values={"hooks": {"cdn": hook}}, maxReplicas=3):
+    lever = {"hook": "cdn", "confirm": "cdn-on", "warmupSeconds": 5}
+    scene = replace(STATIC_REQUESTS, levers={"cdn": lever}, chart={"hooks": {"cdn": hook}})
+    with scene.calm(stage) as shop:
         assert "POST" not in {request["method"] for request in requests(stage)}
-        shop.behave(**STATIC)
+        scene.befalls(shop)
         stage.eventually("it is told", lambda: told(stage) == ["on"], seconds=120)
         stage.kubectl("patch", "configmap/shop-flags", '--patch={"data": {"CDN": "on"}}')  # as the CDN would
         stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=180)

@@ -1,0 +1,152 @@
+"""What befalls a shop under load, and what may be pulled against it: plays assert it, a benchmark compares it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from demo import render
+from tests.cluster.shop import QUICK, RPS, Shop
+from tests.cluster.stage import Stage
+
+FLUSHES, FLUSH_SECONDS = 10, 2.0
+WAITING = {"wait_ms": 75, "cpu_ms": 0.5, "cv": 0.5}
+"""Two workers complete 26 a second."""
+BUSY = {"wait_ms": 20, "cpu_ms": 1, "cv": 0.3}
+LIGHT = {**QUICK, "heavy_ratio": 0.2, "heavy_ms": 100}
+WARM = {**QUICK, "query_ms": 250, "keys": 2 * RPS}
+SMALL_POOL = {**QUICK, "query_ms": 60}
+CDN_FLAG = {"configMap": "shop-flags", "key": "CDN", "onValue": "on", "offValue": "off"}
+TIER = {
+    "name": "redis",
+    "flag": {"configMap": "shop-flags", "key": "CACHE_TIER", "onValue": "redis", "offValue": "none"},
+    "hitRatio": "cache-hits",
+    "confirm": "cache-on",
+    "warmupSeconds": 10,
+}
+OFFLOAD = {
+    "flag": {"configMap": "shop-flags", "key": "OFFLOAD", "onValue": "queue", "offValue": "inline"},
+    "confirm": "offload-on",
+    "workers": {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "workers"},
+        "minReplicas": 1,
+        "maxReplicas": 4,
+        "queueAge": "work-age",
+        "maxQueueAgeSeconds": 5,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`befalls` is done to a shop of these properties, once what is usual is known."""
+
+    befalls: Callable[[Shop], None]
+    shop: Mapping[str, Any] = field(default_factory=dict)
+    levers: Mapping[str, Any] = field(default_factory=dict)
+    signals: Sequence[str] = ("db", "pool-wait")
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """More of the SLO's."""
+    chart: Mapping[str, Any] = field(default_factory=dict)
+    """More of the chart's values."""
+    with_workers: bool = False
+
+    @contextmanager
+    def calm(self, stage: Stage) -> Iterator[Shop]:
+        """The shop while nothing is the matter yet."""
+        shop = Shop(stage, **self.shop)
+        if self.with_workers:
+            stage.apply(render.workers("workers", of="shop"))
+        with shop.calm(self.levers, self.signals, self.chart, **self.spec):
+            yield shop
+
+    @contextmanager
+    def befallen(self, stage: Stage) -> Iterator[Shop]:
+        with self.calm(stage) as shop:
+            self.befalls(shop)
+            yield shop
+
+
+def _flush(shop: Shop) -> None:
+    """Again and again, as so few keys are soon read anew."""
+    for _ in range(FLUSHES):
+        shop.stage.kubectl("exec", "deployment/redis", "--", "redis-cli", "flushall")
+        time.sleep(FLUSH_SECONDS)
+
+
+def _release(shop: Shop) -> None:
+    shop.stage.kubectl("set", "env", "deployment/shop", "WORKERS=1")
+
+
+SATURATION = Scene(
+    lambda shop: shop.visited(3 * RPS),
+    shop={"threshold_ms": 300, "behaviour": WAITING, "workers": 2},
+    spec={"maxReplicas": 10},
+)
+THROTTLING = Scene(
+    lambda shop: shop.behave(cpu_ms=6),
+    shop={"threshold_ms": 250, "behaviour": BUSY, "cpu_limit": "100m"},
+    spec={"maxReplicas": 10},
+)
+HALF_A_RELEASE = Scene(
+    _release, shop={"threshold_ms": 300, "behaviour": WAITING, "workers": 2}, spec={"maxReplicas": 10}
+)
+FLUSHED_CACHE = Scene(
+    _flush,
+    shop={"behaviour": WARM, "flags_found": {"CACHE_TIER": "redis"}},
+    levers={"cache": {"tiers": [TIER]}},
+    signals=["cache-hits", "db", "pool-wait"],
+)
+SLOW_DATABASE = Scene(lambda shop: shop.behave(query_ms=4 * QUICK["query_ms"]), signals=["db-tail", "pool-wait"])
+SLOW_BEHIND_A_CACHE = Scene(SLOW_DATABASE.befalls, levers={"cache": {"tiers": [TIER]}}, signals=SLOW_DATABASE.signals)
+FULL_POOL = Scene(
+    lambda shop: shop.behave(query_ms=170),
+    shop={"threshold_ms": 400, "behaviour": SMALL_POOL, "pool_size": 2},
+    levers={
+        "database": {
+            "budget": "main",
+            "connectionsPerReplica": 4,
+            "pool": {"configMap": "shop-flags", "key": "POOL_SIZE", "maxSize": 16},
+        }
+    },
+    signals=["pool-wait"],
+    # A rollout of two pods has three: pools of four take twelve connections, and a third pod would exceed the budget.
+    chart={"databases": {"main": {"maxConnections": 13, "reserved": 1}}},
+)
+HEAVY_WORK = Scene(
+    lambda shop: shop.behave(heavy_ratio=0.2, heavy_ms=400),
+    levers={"offload": OFFLOAD},
+    spec={"minReplicas": 3, "maxReplicas": 3, "onDelete": {"replicas": "Restore"}},
+    with_workers=True,
+)
+BACKLOG = Scene(
+    lambda shop: shop.behave(heavy_ms=5 * LIGHT["heavy_ms"]),
+    shop={"behaviour": LIGHT, "flags_found": {"OFFLOAD": "queue"}},
+    levers={"offload": OFFLOAD},
+    with_workers=True,
+)
+STATIC_REQUESTS = Scene(
+    lambda shop: shop.behave(static_ratio=0.6, static_ms=300),
+    levers={"cdn": {"flag": CDN_FLAG, "confirm": "cdn-on", "warmupSeconds": 5}},
+    spec={"maxReplicas": 3},
+)
+FAST_ERRORS = Scene(lambda shop: shop.behave(fail_ratio=0.5))
+OUT_OF_REACH = Scene(lambda shop: shop.behave(wait_ms=200), spec={"maxReplicas": 20})
+
+SCENES: Mapping[str, Scene] = {
+    "saturation": SATURATION,
+    "cache flushed": FLUSHED_CACHE,
+    "database x 4, with a cache to turn on": SLOW_BEHIND_A_CACHE,
+    "database x 4, without": SLOW_DATABASE,
+    "pool exhausted": FULL_POOL,
+    "heavy work in requests": HEAVY_WORK,
+    "queue backlog": BACKLOG,
+    "CPU limit": THROTTLING,
+    "release that carries half": HALF_A_RELEASE,
+    "static requests": STATIC_REQUESTS,
+    "errors that answer fast": FAST_ERRORS,
+    "target out of reach": OUT_OF_REACH,
+}
