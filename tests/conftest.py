@@ -16,11 +16,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 Done = subprocess.CompletedProcess[str]
 LONGEST_FIRST = ("test_outage.py", "test_leadership.py")
 CRDS = ("performanceslos.perfslo.io", "leverclaims.perfslo.io")
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("untimed")
 
 
 @dataclass(frozen=True)
