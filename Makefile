@@ -12,7 +12,7 @@ K ?=
 WORKERS ?= 4
 # How many SLOs `make bench-scale` measures with, and what else `python -m bench.scale --help` lists.
 SLOS ?= 1000
-# For `make bench` and `make bench-diagnose`: a directory with traces, and what else the benchmark's --help lists.
+# For `make bench`, `bench-cluster` and `bench-diagnose`: a directory with traces, and what else the benchmark's --help lists.
 TRACES ?=
 BENCH_OPTIONS ?=
 
@@ -115,6 +115,10 @@ bench-diagnose: install ## How often it finds what is the matter: make bench-dia
 bench-scale: install ## What the operator costs with many SLOs, as a row of JSON: make bench-scale SLOS=1000
 	@PYTHONPATH=dev/cluster:. PERFSLO_CLUSTER_STATE="$(CURDIR)/.out/bench-scale" \
 	  $(BIN)/python -m bench.scale --slos $(SLOS) $(BENCH_OPTIONS)
+
+.PHONY: bench-cluster
+bench-cluster: install cluster images ## An hour beside real rivals on the local cluster: make bench-cluster TRACES=dir
+	PYTHONPATH=dev/cluster:. $(BIN)/python -m bench.cluster --traces "$(TRACES)" $(BENCH_OPTIONS)
 
 ##@ Cluster
 

@@ -22,6 +22,7 @@ def service(
     behaviour: Mapping[str, float] | None = None,
     flags: Mapping[str, str] | None = None,
     with_stores: bool = False,
+    cpu_request: str = "10m",
     cpu_limit: str = "",
 ) -> str:
     """The web service; `behaviour` has fields of demo/app/settings.py, `flags` keys of demo/app/flags.py.
@@ -39,6 +40,7 @@ def service(
         flags=json.dumps(flags or {}),
         database_url="postgresql://nobody@database:6432/shop" if with_stores else "",
         redis_url="redis://redis:6379" if with_stores else "",
+        cpu_request=cpu_request,
         limits=json.dumps(limits),
     )
 

@@ -19,13 +19,10 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
-
+from bench import real
 from demo import render
-from perfslo.core.model import Histogram
 from perfslo.simulate.calibrate import calibrate
-from perfslo.simulate.model import Balancing, Service
+from perfslo.simulate.model import Balancing, Load, Service
 from perfslo.simulate.past import Moment, Past
 from perfslo.simulate.run import steady_bad_ratio, true_capacity
 
@@ -40,7 +37,6 @@ CALIBRATED_RPS = (12.0, 25.0)
 TESTED_RPS = (15.0, 17.0, 19.0, 21.0, 23.0, 27.0)
 """Requests a second and pod; two workers of 55 ms complete 36 at most."""
 REPLICAS = (1, 2, 4)
-TIMEOUT_SECONDS = 10.0
 WARM_SECONDS = 10.0
 
 
@@ -84,21 +80,12 @@ class Stage:
         self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
     def address(self, replicas: int) -> str:
-        """The Service's own: kube-proxy takes a random pod for each connection."""
-        return self.kubectl(
-            "get", "service", _name(replicas), "--output=jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"
-        )
+        return real.address(self.kubectl, _name(replicas))
 
     def buckets(self) -> Counter[float]:
-        """Requests of all pods since they began, by the upper bound of how many seconds they took."""
-        found: Counter[float] = Counter()
-        for name in self.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}").split():
-            text = self.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics")
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == "http_server_request_duration_seconds_bucket":
-                        found[float(sample.labels["le"])] += int(sample.value)
-        return found
+        """Of all pods."""
+        pods = self.kubectl("get", "pods", "--output=jsonpath={.items[*].metadata.name}").split()
+        return real.buckets(self.kubectl, NAMESPACE, pods)
 
 
 def _cluster(command: str) -> str:
@@ -111,33 +98,6 @@ def _name(replicas: int) -> str:
     return f"pods-{replicas}"
 
 
-async def send(address: str, rps: float, seconds: float, seed: int) -> tuple[int, int]:
-    """Requests at random times, as those of many users, each on a connection of its own; how many, and how many bad."""
-    chance, loop = random.Random(seed), asyncio.get_running_loop()
-    begin, at = loop.time(), 0.0
-    counted = bad = 0
-
-    async def one(session: aiohttp.ClientSession, due: float) -> None:
-        nonlocal counted, bad
-        try:
-            async with session.get(f"http://{address}/") as response:
-                failed = response.status >= 500
-                await response.read()
-        except (aiohttp.ClientError, TimeoutError):
-            failed = True
-        if due >= WARM_SECONDS:
-            counted += 1
-            bad += failed or loop.time() - begin - due > THRESHOLD_SECONDS
-
-    connector = aiohttp.TCPConnector(force_close=True, limit=0)
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session, asyncio.TaskGroup() as group:
-        while (at := at + chance.expovariate(rps)) < WARM_SECONDS + seconds:
-            await asyncio.sleep(begin + at - loop.time())
-            group.create_task(one(session, at))
-    return counted, bad
-
-
 def measure(stage: Stage, rps_per_pod: float, seconds: float) -> dict[int, tuple[int, int]]:
     """All services at once: what they share is a machine that is hardly busy."""
 
@@ -145,7 +105,7 @@ def measure(stage: Stage, rps_per_pod: float, seconds: float) -> dict[int, tuple
         seeds = random.Random(rps_per_pod)
         jobs = {
             replicas: asyncio.create_task(
-                send(stage.address(replicas), rps_per_pod * replicas, seconds, seeds.randrange(2**32))
+                _sent(stage.address(replicas), rps_per_pod * replicas, seconds, seeds.randrange(2**32))
             )
             for replicas in REPLICAS
         }
@@ -154,15 +114,23 @@ def measure(stage: Stage, rps_per_pod: float, seconds: float) -> dict[int, tuple
     return asyncio.run(everywhere())
 
 
+async def _sent(address: str, rps: float, seconds: float, seed: int) -> tuple[int, int]:
+    """How many requests, and how many bad, once the queues had filled up."""
+    load = Load((0.0, WARM_SECONDS + seconds), (rps, rps))
+    counted = [
+        answer for answer in await real.send(address, real.arrivals(load, seed)) if answer.due_seconds >= WARM_SECONDS
+    ]
+    return len(counted), sum(answer.bad(THRESHOLD_SECONDS) for answer in counted)
+
+
 def learnt(stage: Stage, seconds: float) -> tuple[Service, Sequence[str]]:
     """A service like the one that is there, from two loads; the others are told by it."""
     moments, before = [], stage.buckets()
     for rps_per_pod in CALIBRATED_RPS:
         measure(stage, rps_per_pod, seconds)
         after = stage.buckets()
-        bounds = sorted(after)
-        histogram = Histogram(tuple(bounds), tuple(float(after[bound] - before[bound]) for bound in bounds))
-        moments.append(Moment(0.0, rps_per_pod * sum(REPLICAS), 0.0, 0.0, sum(REPLICAS), histogram))
+        seen = real.histogram(before, after)
+        moments.append(Moment(0.0, rps_per_pod * sum(REPLICAS), 0.0, 0.0, sum(REPLICAS), seen))
         before = after
     found = calibrate(Past(0.0, THRESHOLD_SECONDS, PERCENTILE, tuple(moments), 0))
     return found.service, found.notes

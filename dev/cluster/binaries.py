@@ -86,10 +86,23 @@ PROXIES = {
 }
 """By image. Built only for what sends traffic through them: each takes about as long as all of Kubernetes."""
 
+RIVALS = (
+    Part("metrics-server", {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"}),
+    Part(
+        "keda",
+        {
+            "keda-operator": "github.com/kedacore/keda/v2/cmd/operator",
+            "keda-metrics": "github.com/kedacore/keda/v2/cmd/adapter",
+        },
+    ),
+)
+"""What the stock HorizontalPodAutoscaler and KEDA are compared with, in a benchmark only."""
+
 SOURCES = {
     "envoy-gateway": ("envoy-gateway", "github.com/envoyproxy/gateway"),
     "gateway-api": ("envoy-gateway", "sigs.k8s.io/gateway-api"),
     "istio": ("istio", "istio.io/api"),
+    "keda": ("keda", "github.com/kedacore/keda/v2"),
     "traefik": ("traefik", "github.com/traefik/traefik/v3"),
 }
 """Modules of which more than programs is used (definitions of kinds, a chart): where each is pinned, and its name."""

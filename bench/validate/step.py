@@ -1,0 +1,116 @@
+"""A step of load under a real HPA, and under the simulated one: when it first scales, and how bad the worst minute is.
+
+make cluster images, then PYTHONPATH=dev/cluster:. python -m bench.validate.step --save
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bench.cluster import likeness
+from bench.cluster.__main__ import RESULTS as CALIBRATED
+from bench.cluster.__main__ import spread
+from bench.cluster.play import Play, play, serve
+from bench.cluster.policies import HPA
+from perfslo.simulate.model import Load, Run, Service
+from perfslo.simulate.policies import registry
+from perfslo.simulate.run import simulate
+from tests.cluster.stage import Stage, staged
+from tests.conftest import Cluster, cluster_py
+
+RESULTS = Path(__file__).with_name("step.json")
+CALM_RPS, HIGH_RPS = 10.0, 40.0
+STEP_SECONDS, SECONDS = 120.0, 360.0
+REPLICAS = 3
+LOAD_SEED = 7
+PHASES = tuple(range(15))
+"""Seconds from a look of the HPA to the step: the simulated one looks every 15 s from the beginning on."""
+SEEDS = 2
+"""Of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is compared. Times are seconds from the step."""
+
+    first_scale_seconds: float | None
+    """None: it never did."""
+    peak_bad_ratio: float
+    """Of the worst whole minute after the step."""
+
+
+def seen(played: Play) -> Response:
+    """On the cluster."""
+    moves = [after.at_seconds for before, after in pairwise(played.looks) if after.desired > before.desired]
+    later = [minute for minute in played.minutes() if minute.at_seconds >= STEP_SECONDS]
+    return Response(first(moves, STEP_SECONDS), max(minute.bad / minute.requests for minute in later))
+
+
+def told(run: Run, step_seconds: float) -> Response:
+    """In the simulator."""
+    moves = [after.at_seconds for before, after in pairwise(run.instants) if after.desired > before.desired]
+    later = [minute for minute in run.minutes if minute.at_seconds >= STEP_SECONDS]
+    return Response(first(moves, step_seconds), max(minute.bad / minute.requests for minute in later))
+
+
+def first(moves: Sequence[float], step_seconds: float) -> float | None:
+    """The first of these times after the step, counted from it."""
+    return next((at - step_seconds for at in moves if at > step_seconds), None)
+
+
+def load(step_seconds: float) -> Load:
+    return Load((0.0, step_seconds, step_seconds, SECONDS), (CALM_RPS, CALM_RPS, HIGH_RPS, HIGH_RPS))
+
+
+def simulated(service: Service, startup_seconds: Sequence[float]) -> list[Response]:
+    """For each phase of the HPA's looks."""
+    responses = []
+    for phase in PHASES:
+        scenario = likeness.scenario("step", service, load(STEP_SECONDS + phase), REPLICAS, startup_seconds)
+        runs = (simulate(scenario, registry.parse(HPA.name)(scenario), seed) for seed in range(SEEDS))
+        responses += [told(run, STEP_SECONDS + phase) for run in runs]
+    return responses
+
+
+def measured(stage: Stage) -> Play:
+    serve(stage, REPLICAS)
+    with HPA.needs(stage):
+        return play(stage, load(STEP_SECONDS), LOAD_SEED, json.dumps(HPA.autoscaler(stage)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.validate.step", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument(
+        "--calibrated", type=Path, default=CALIBRATED, help="results of bench.cluster, with its service"
+    )
+    parser.add_argument("--simulate", action="store_true", help="only tell anew what the simulator makes of it")
+    parser.add_argument("--save", action="store_true", help="write the committed results")
+    options = parser.parse_args()
+    service = likeness.service_of(json.loads(options.calibrated.read_text()))
+    if options.simulate:
+        found: dict[str, Any] = json.loads(RESULTS.read_text())
+    else:
+        cluster = Cluster(Path(cluster_py("kubeconfig")), Path(cluster_py("bin")))
+        with staged(cluster) as stage:
+            played = measured(stage)
+        found = {"day": time.strftime("%Y-%m-%d"), "seen": asdict(seen(played)), **played.as_data()}
+        found["looks"] = [asdict(look) for look in played.looks]
+    responses = simulated(service, found["startup_seconds"])
+    found["simulated"] = {
+        "first_scale_seconds": spread([r.first_scale_seconds for r in responses if r.first_scale_seconds is not None]),
+        "peak_bad_ratio": spread([r.peak_bad_ratio for r in responses]),
+    }
+    print(json.dumps({"seen": found["seen"], "simulated": found["simulated"]}, indent=1))
+    if options.save:
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
