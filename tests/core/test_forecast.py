@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfslo.core import forecast
-from perfslo.core.memory import Memory, Sample
+from perfslo.core.memory import Capacity, Curve, Memory, Sample
 from perfslo.core.timescale import TimeScale
 
 SCALE = TimeScale()
@@ -65,6 +65,29 @@ def test_trends_that_never_come_true_are_no_longer_believed() -> None:
     disappointed = forecast.forecast(fed(rising, zigzag), SCALE, HORIZON)
     assert believed.peak > 1.1 * believed.level
     assert disappointed.peak < 1.02 * disappointed.level
+
+
+@pytest.mark.parametrize(
+    ("slow_ratio", "ready", "completions", "goes_on"),
+    [
+        (2.0, 4, 120.0, True),
+        (19.0, 4, 120.0, True),
+        pytest.param(0.9, 4, 120.0, False, id="the promise is kept"),
+        pytest.param(2.0, 6, 148.0, False, id="there are enough"),
+        pytest.param(19.0, 4, 60.0, False, id="something behind them is slow"),
+    ],
+)
+def test_a_trend_is_believed_again_when_pods_are_missing_already(
+    slow_ratio: float, ready: int, completions: float, goes_on: bool
+) -> None:
+    zigzag = fed(([100.0 + 12.0 * i for i in range(5)] + [148.0 - 12.0 * i for i in range(5)]) * 20)
+    rising = fed([100.0 + 12.0 * i for i in range(5)], zigzag)
+    known = Capacity("v1", curves={"p95": Curve(median=30.0)})
+    slow_ratios = (Sample(rising.arrivals[-1].time, slow_ratio),)
+    seen = replace(rising, capacities=(known,), ready=ready, slow_ratios=slow_ratios, completions=completions)
+    load = forecast.forecast(seen, SCALE, HORIZON)
+    assert (load.peak > 1.1 * load.level) is goes_on
+    assert load.without_trend().peak == load.without_trend().level == load.level
 
 
 def test_loads_that_jump_get_more_room_than_steady_ones() -> None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from perfslo.core import capacity, overload
+from perfslo.core import capacity, identify, iterate, overload
+from perfslo.core.levers import replicas
 from perfslo.core.memory import Bin, Capacity, Curve, Memory, Sample
-from perfslo.core.model import Observation, Replicas, Value
+from perfslo.core.model import Observation, Plan, Replicas, Value
 from tests.core import turns
 from tests.core.turns import NOW
 
@@ -56,3 +57,17 @@ def test_queues_are_emptied_in_half_a_minute() -> None:
     assert overload.drained_per_second(SPEC, flooded((600.0, 620.0)), seen()) == pytest.approx(600.0 / 30.0)
     assert overload.drained_per_second(SPEC, flooded((600.0, 620.0)), seen(completions_per_pod=10.0)) == 0.0
     assert overload.drained_per_second(SPEC, flooded(slow_ratios=(Sample(NOW, 0.5),)), seen()) == 0.0
+
+
+def test_pods_for_the_trend_of_a_flood_are_ordered_and_not_held_afterwards() -> None:
+    rising = tuple(Sample(NOW - 75.0 + 15.0 * i, 60.0 + 40.0 * i) for i in range(6))
+    memory = flooded(arrivals=rising, in_flight=(), ready=2, completions=80.0, known_since=NOW - 600.0, time=NOW)
+    observation = seen()
+    diagnosis = identify.diagnose(SPEC, memory, observation)
+    proposed = replicas.propose(SPEC, memory, observation, diagnosis)
+    assert proposed.replicas
+    assert proposed.numbers["demand"] == pytest.approx(1.5 * 260.0, rel=0.01)
+    assert proposed.numbers["steady"] < proposed.replicas
+    plan = Plan(proposed.reason, proposed_replicas=proposed.replicas, numbers=proposed.numbers)
+    remembered = iterate.record(SPEC, memory, observation, diagnosis, plan, None, None)
+    assert remembered.recommendations[-1].replicas == proposed.numbers["steady"]

@@ -126,6 +126,11 @@ def likely(curve: Curve, allowed: float) -> float | None:
     return max(curve.median / MARGIN, SLACK * (proven(curve, allowed) or 0.0))
 
 
+def least(known: Capacity) -> float | None:
+    """Load per pod that probably keeps every promise; None before evidence."""
+    return min((curve.median for curve in known.curves.values() if curve.median), default=None)
+
+
 def spared(curve: Curve, allowed: float, load: float) -> bool:
     """Whether windows of about this load used next to nothing of the allowance."""
     near = [b for b in curve.bins if load / BIN_RATIO <= b.load <= load * BIN_RATIO]

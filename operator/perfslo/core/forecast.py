@@ -26,6 +26,9 @@ SIGNIFICANT = 3.0
 """Standard deviations of counting noise that a rise must exceed; a lower bar adds pods by chance once an hour."""
 SHARPNESS = 0.7
 """How much of what a moving window hides is added again; with all of it, errors would alternate for ever."""
+BELIEVED_BEHIND = 0.8
+"""The least part of a rise that is believed while pods are missing already (see `overload.behind`): one that is missing
+when the load has risen costs more than one too many, and rises that were met with pods to spare are no measure."""
 RATIOS = (0.7, 0.8, 0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4)
 """Load that came over load that was expected: where errors are counted."""
 BELIEVED = Errors(tuple({0.95: 5.0, 1.0: 10.0, 1.05: 5.0}.get(ratio, 0.0) for ratio in RATIOS), moved=0.016, rise=0.02)
@@ -58,6 +61,13 @@ class Forecast:
         """The same and so many requests a second besides."""
         return replace(self, peak=self.peak + rate, cases=tuple((r + rate, w) for r, w in self.cases))
 
+    def without_trend(self) -> Forecast:
+        """As if the load stayed what it is, unless something else is announced."""
+        if self.announced or self.peak <= self.level:
+            return self
+        factor = self.level / self.peak
+        return replace(self, peak=self.level, cases=tuple((factor * r, w) for r, w in self.cases))
+
     def times(self, factor: float) -> Forecast:
         """The same of so many times the load."""
         if factor == 1.0:
@@ -79,13 +89,15 @@ def sharpened(measured: float, before: float | None, scale: TimeScale) -> float:
 def forecast(memory: Memory, scale: TimeScale, horizon_seconds: float) -> Forecast:
     """Level and trend, as far as trends have come true, and what may come instead. A falling trend is not extrapolated.
 
-    What comes at this time of the day is expected instead when that is more.
+    While pods are missing already, most of a rise is believed, whatever became of others. What comes at this time of
+    the day is expected instead when that is more.
 
     `memory` has `noted` the newest of its arrivals.
     """
     level, rise = _level_and_rise(memory, scale, horizon_seconds)
     errors = memory.errors or BELIEVED
-    peak = level * min(1.0 + _trust(errors) * rise, MAX_GROWTH)
+    trust = max(_trust(errors), BELIEVED_BEHIND) if overload.behind(memory, level) else _trust(errors)
+    peak = level * min(1.0 + trust * rise, MAX_GROWTH)
     jump = season.ahead(memory.season, memory.arrivals[-1].time, horizon_seconds) or 0.0
     announced, peak = jump > peak, max(jump, peak)
     highest = max((high.value for high in memory.highs), default=level)
@@ -160,7 +172,7 @@ def _level_and_rise(memory: Memory, scale: TimeScale, horizon_seconds: float) ->
     now, usual = recent[-1], sum(recent) / len(recent)
     noise = math.sqrt(max(now, usual) / scale.counted_seconds)
     level = usual if abs(now - usual) <= SIGNIFICANT * noise else now
-    if level <= 0 or overload.flooded(memory):
+    if level <= 0:
         return level, 0.0
     slope = _slope(arrivals[-TREND_SAMPLES:], math.sqrt(2.0) * noise)
     return level, min(slope * horizon_seconds / level, MOST_RISE)

@@ -36,6 +36,18 @@ def was_flooded(memory: Memory) -> bool:
     return len(memory.slow_ratios) > 1 and memory.slow_ratios[-2].value >= FLOODED
 
 
+def behind(memory: Memory, load: float) -> bool:
+    """Whether a promise is broken because more requests a second come than the ready pods are thought to carry.
+
+    They complete as much as they ever did then; if they complete less, what seems to come is a queue that grows.
+    """
+    carried = capacity.least(memory.capacities[0]) if memory.capacities else None
+    if carried is None or (memory.slow_ratio or 0.0) <= 1.0:
+        return False
+    together = carried * memory.ready
+    return load > together and (memory.completions or 0.0) >= AS_EVER * together
+
+
 def backlog(spec: PerformanceSLOSpec, memory: Memory) -> bool | None:
     """Whether more requests are in flight than a kept promise allows by Little's law; None without a gauge."""
     if not memory.in_flight or not memory.arrivals:

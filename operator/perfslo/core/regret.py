@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from itertools import accumulate
 
-from perfslo.core import flapping, objectives, overload
+from perfslo.core import capacity, flapping, objectives, overload
 from perfslo.core.frozen import replace
 from perfslo.core.memory import Counted, Memory, Regret
 from perfslo.core.model import Observation
@@ -40,8 +40,7 @@ def noted(memory: Memory, desired: int, scale: TimeScale) -> Memory:
     begun = overload.flooded(memory) and not overload.was_flooded(memory)
     if not begun or memory.lately.bad < COSTLY * memory.lately.total:
         return memory
-    curves = memory.capacities[0].curves.values() if memory.capacities else ()
-    carried = min((curve.median for curve in curves if curve.median), default=None)
+    carried = capacity.least(memory.capacities[0]) if memory.capacities else None
     if not carried or not memory.arrivals:
         return memory
     load = memory.arrivals[-1].value

@@ -76,7 +76,8 @@ def propose(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, 
     if load.peak <= 0:
         return Proposal(0, "no requests", numbers)
     by_load = _by_capacity(spec, memory, observation, load)
-    numbers["steady"] = float(max((need.replicas for need in by_load), default=desired))
+    steady = _by_capacity(spec, memory, observation, load.without_trend()) if overload.flooded(memory) else by_load
+    numbers["steady"] = float(max((need.replicas for need in steady), default=desired))
     by_load += _by_flood(spec, memory, observation, load, diagnosis)
     numbers["needed"] = float(max((need.replicas for need in by_load), default=0))
     outs = [*by_load, *_by_breach(spec, memory, observation, load, diagnosis)]
