@@ -69,14 +69,31 @@ def load(step_seconds: float) -> Load:
     return Load((0.0, step_seconds, step_seconds, SECONDS), (CALM_RPS, CALM_RPS, HIGH_RPS, HIGH_RPS))
 
 
-def simulated(service: Service, startup_seconds: Sequence[float]) -> list[Response]:
-    """For each phase of the HPA's looks."""
-    responses = []
+def simulated(service: Service, startup_seconds: Sequence[float]) -> dict[str, Any]:
+    """For each phase of the HPA's looks: what is compared, and the course of each run."""
+    responses, courses = [], []
     for phase in PHASES:
         scenario = likeness.scenario("step", service, load(STEP_SECONDS + phase), REPLICAS, startup_seconds)
-        runs = (simulate(scenario, registry.parse(HPA.name)(scenario), seed) for seed in range(SEEDS))
-        responses += [told(run, STEP_SECONDS + phase) for run in runs]
-    return responses
+        for seed in range(SEEDS):
+            run = simulate(scenario, registry.parse(HPA.name)(scenario), seed)
+            responses.append(told(run, STEP_SECONDS + phase))
+            courses.append(course(run))
+    firsts = [response.first_scale_seconds for response in responses]
+    return {
+        "first_scale_seconds": spread([at for at in firsts if at is not None]),
+        "peak_bad_ratio": spread([response.peak_bad_ratio for response in responses]),
+        "runs": courses,
+    }
+
+
+def course(run: Run) -> dict[str, list[float]]:
+    """For a picture."""
+    return {
+        "at_seconds": [instant.at_seconds for instant in run.instants],
+        "desired": [float(instant.desired) for instant in run.instants],
+        "minutes": [minute.at_seconds + 30 for minute in run.minutes],
+        "bad_ratio": [round(minute.bad / minute.requests, 4) for minute in run.minutes],
+    }
 
 
 def measured(stage: Stage) -> Play:
@@ -102,14 +119,11 @@ def main() -> None:
             played = measured(stage)
         found = {"day": time.strftime("%Y-%m-%d"), "seen": asdict(seen(played)), **played.as_data()}
         found["looks"] = [asdict(look) for look in played.looks]
-    responses = simulated(service, found["startup_seconds"])
-    found["simulated"] = {
-        "first_scale_seconds": spread([r.first_scale_seconds for r in responses if r.first_scale_seconds is not None]),
-        "peak_bad_ratio": spread([r.peak_bad_ratio for r in responses]),
-    }
-    print(json.dumps({"seen": found["seen"], "simulated": found["simulated"]}, indent=1))
+    found["simulated"] = simulated(service, found["startup_seconds"])
+    told_of = {name: found["simulated"][name] for name in ("first_scale_seconds", "peak_bad_ratio")}
+    print(json.dumps({"seen": found["seen"], "simulated": told_of}, indent=1))
     if options.save:
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
