@@ -120,6 +120,10 @@ bench-scale: install ## What the operator costs with many SLOs, as a row of JSON
 bench-cluster: install cluster images ## An hour beside real rivals on the local cluster: make bench-cluster TRACES=dir
 	PYTHONPATH=dev/cluster:. $(BIN)/python -m bench.cluster --traces "$(TRACES)" $(BENCH_OPTIONS)
 
+.PHONY: bench-levers
+bench-levers: install cluster images ## An hour of what may befall a service, beside a stock HPA, on the local cluster
+	PYTHONPATH=dev/cluster:. $(BIN)/python -m bench.levers $(BENCH_OPTIONS)
+
 ##@ Cluster
 
 .PHONY: cluster

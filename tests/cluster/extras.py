@@ -24,10 +24,15 @@ def target(name: str, kind: str = "Deployment", api_version: str = "apps/v1") ->
     return {"apiVersion": api_version, "kind": kind, "name": name}
 
 
-def hpa(name: str) -> str:
+def hpa(name: str, *, least: int = 1, most: int = 5, cpu_percent: int = 50) -> str:
     """A HorizontalPodAutoscaler for the Deployment of that name."""
-    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
-    spec = {"scaleTargetRef": target(name), "maxReplicas": 5, "metrics": [{"type": "Resource", "resource": cpu}]}
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": cpu_percent}}
+    spec = {
+        "scaleTargetRef": target(name),
+        "minReplicas": least,
+        "maxReplicas": most,
+        "metrics": [{"type": "Resource", "resource": cpu}],
+    }
     kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
     return json.dumps({**kind, "metadata": {"name": name}, "spec": spec})
 

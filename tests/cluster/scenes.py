@@ -54,12 +54,16 @@ class Scene:
     """More of the chart's values."""
     with_workers: bool = False
 
+    def built(self, stage: Stage) -> Shop:
+        """The shop, and workers beside it."""
+        if self.with_workers:
+            stage.apply(render.workers("workers", of="shop"))
+        return Shop(stage, **self.shop)
+
     @contextmanager
     def calm(self, stage: Stage) -> Iterator[Shop]:
         """The shop while nothing is the matter yet."""
-        shop = Shop(stage, **self.shop)
-        if self.with_workers:
-            stage.apply(render.workers("workers", of="shop"))
+        shop = self.built(stage)
         with shop.calm(self.levers, self.signals, self.chart, **self.spec):
             yield shop
 

@@ -56,6 +56,7 @@ class Shop:
     workers: int = 8
     flags_found: Mapping[str, str] = field(default_factory=dict)
     """Those that are not off before anything is promised."""
+    cpu_request: str = "10m"
     cpu_limit: str = ""
 
     def open(self, levers: Sequence[str], **values: Any) -> None:
@@ -63,6 +64,17 @@ class Shop:
         stage = self.stage
         stage.tempo = SHORT  # an experiment takes minutes, and half an hour of calm is waited for
         stage.prometheus()
+        self.stand()
+        window = f"{5 * stage.tempo.scrape_seconds}s"
+        signals = {
+            name: {"kind": kind, "per": "Namespace", "query": query.replace("WINDOW", window)}
+            for name, (kind, query) in SIGNALS.items()
+        }
+        stage.operator({"levers": ["replicas", *levers], "prometheus": {"signals": signals}} | values)
+
+    def stand(self) -> None:
+        """The service and its stores, under load, without anybody who scales it."""
+        stage = self.stage
         stage.apply(render.stores())
         flags = {**OFF, "POOL_SIZE": str(self.pool_size), **self.flags_found}
         stage.apply(
@@ -73,17 +85,12 @@ class Shop:
                 behaviour=self.behaviour,
                 flags=flags,
                 with_stores=True,
+                cpu_request=self.cpu_request,
                 cpu_limit=self.cpu_limit,
             )
         )
         for name in ("redis", "database", "shop"):
             stage.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
-        window = f"{5 * stage.tempo.scrape_seconds}s"
-        signals = {
-            name: {"kind": kind, "per": "Namespace", "query": query.replace("WINDOW", window)}
-            for name, (kind, query) in SIGNALS.items()
-        }
-        stage.operator({"levers": ["replicas", *levers], "prometheus": {"signals": signals}} | values)
         self.load = self._load(RPS)
 
     def visited(self, rps: float) -> None:

@@ -42,6 +42,9 @@ def stays(shop: Shop, most: int, reason: str) -> None:
     shop.stage.holds(f"at most {most} pods", lambda: shop.replicas() <= most, seconds=LONG_ENOUGH_SECONDS)
     shop.tell("and stays")
     assert shop.bad() > 0.05
-    condition = shop.stage.condition("shop", "SLOMet")
-    print(condition["message"])
-    assert (condition["status"], condition["reason"]) == ("False", reason)
+
+    def told() -> str:
+        condition = shop.stage.condition("shop", "SLOMet")
+        return str(condition["message"]) if (condition["status"], condition["reason"]) == ("False", reason) else ""
+
+    print(shop.stage.eventually("it is told", told, seconds=30))
