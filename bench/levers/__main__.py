@@ -54,6 +54,7 @@ class Seen:
 def _hpa(scene: Scene, stage: Stage) -> Iterator[Shop]:
     shop = scene.built(stage)
     shop.stand()
+    shop.begin()
     bounds = {"minReplicas": 2, "maxReplicas": 6, **scene.spec}
     stage.apply(hpa("shop", least=bounds["minReplicas"], most=bounds["maxReplicas"], cpu_percent=CPU_PERCENT))
     with shop.quick_kubelet():

@@ -71,9 +71,10 @@ class Shop:
             for name, (kind, query) in SIGNALS.items()
         }
         stage.operator({"levers": ["replicas", *levers], "prometheus": {"signals": signals}} | values)
+        self.begin()
 
     def stand(self) -> None:
-        """The service and its stores, under load, without anybody who scales it."""
+        """The service and its stores, ready, without anybody who scales it."""
         stage = self.stage
         stage.apply(render.stores())
         flags = {**OFF, "POOL_SIZE": str(self.pool_size), **self.flags_found}
@@ -91,6 +92,9 @@ class Shop:
         )
         for name in ("redis", "database", "shop"):
             stage.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
+
+    def begin(self) -> None:
+        """The usual load."""
         self.load = self._load(RPS)
 
     def visited(self, rps: float) -> None:
