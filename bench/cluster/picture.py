@@ -47,7 +47,8 @@ def _over_time(axes: Axes, name: str, found: dict[str, Any]) -> None:
     axes.patch.set_visible(False)
     axes.step(at, [minute["desired"] for minute in minutes], where="post", color=SEEN, label="seen")
     axes.step(at, found["simulated"][name]["desired"], where="post", color=TOLD, label="simulated, mean")
-    axes.set_ylim(0)
+    ordered = [minute["desired"] for seen in found["real"].values() for minute in seen["minutes"]]
+    axes.set_ylim(0, 1.1 * max(ordered))
     axes.set_title(name, loc="left")
     axes.set_xlabel("minutes")
 
