@@ -107,6 +107,16 @@ def test_loads_that_a_flood_lets_guess_are_no_highest_load() -> None:
     assert max(high.value for high in forecast.noted(guessed, SCALE, 60.0).highs) == 120.0
 
 
+def test_rises_that_a_flood_lets_guess_teach_nothing_of_trends() -> None:
+    rates = [100.0] * 20 + [100.0 + 12.0 * i for i in range(5)] * 4
+    guessed = fed(rates, replace(fed([100.0]), slow_ratios=(Sample(0.0, 9.0),)))
+    assert guessed.errors is not None
+    assert guessed.errors.rise < forecast.BELIEVED.rise, "only decayed"
+    seen = fed(rates)
+    assert seen.errors is not None
+    assert seen.errors.rise > forecast.BELIEVED.rise
+
+
 def test_errors_are_counted_between_ratios_so_that_their_mean_is_kept() -> None:
     memory = fed([100.0] * 8)
     before = memory.errors

@@ -110,6 +110,8 @@ def noted(memory: Memory, scale: TimeScale, horizon_seconds: float) -> Memory:
     """Remember what is expected now, and how what was expected has come."""
     now, actual = memory.arrivals[-1].time, memory.arrivals[-1].value
     level, rise = _level_and_rise(memory, scale, horizon_seconds)
+    if overload.flooded(memory):
+        rise = 0.0  # what seems to come is an estimate then, and no measure of trends
     errors = memory.errors or BELIEVED
     due = [expected for expected in memory.expected if expected.time <= now]
     if due:
