@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,6 +97,12 @@ def test_the_plan_follows_what_is_used_slowly_and_within_limits() -> None:
     assert spend_after(sizing.USED_SHARE, 1000) == 1.0
     assert spend_after(0.0, 1000) == sizing.SPEND[1]
     assert spend_after(3.0, 1000) == sizing.SPEND[0]
+
+
+@pytest.mark.parametrize(("steepness", "most"), [(5.0, sizing.SPEND[1]), (9.0, 2.0), (14.0, sizing.SPEND[0])])
+def test_at_a_cliff_what_was_saved_is_not_spent(steepness: float, most: float) -> None:
+    known = Capacity("v1", curves={"p95": Curve(steepness=steepness)})
+    assert spend_after(0.0, 1000, Memory(capacities=(known,))) == most
 
 
 def test_a_flood_winds_nothing_up() -> None:

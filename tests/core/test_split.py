@@ -80,9 +80,9 @@ def test_after_a_restart_it_is_known_what_was_taken_and_each_move_still_gets_its
     assert mind
     back = list(drive(behind, SPEC, 560.0, codec.decode(codec.encode(mind))))
     assert behind.weights["b"] > 200
-    history = back[-1].memory.history
-    assert len(history) > 2
-    assert all(decision.verdict for decision in history[1:])
+    moved = [decision for decision in back[-1].memory.history if decision.why.startswith("shift")]
+    assert moved
+    assert all(decision.verdict for decision in moved)
 
 
 def test_equal_backends_keep_their_weights() -> None:

@@ -40,6 +40,14 @@ def test_few_requests_are_judged_only_when_they_are_enough() -> None:
     assert str(seen) == "50% slow or failed of 5.0% allowed"
 
 
+@pytest.mark.parametrize("enough", [20.0, 100.0])
+def test_a_drained_backend_is_known_after_about_as_many_requests_as_that(enough: float) -> None:
+    trim, requests = Trim(), 0.0
+    while trust.bad(trim, enough) is None:
+        trim, requests = trust.noted(trim, [latency(0.0, 7.2)], enough, 0.25), requests + 0.25 * 7.2
+    assert requests < 1.5 * trust.FEW
+
+
 def test_the_worst_objective_counts() -> None:
     seen = trust.bad(trust.noted(Trim(), [latency(0.02, 500.0), errors(0.02, 500.0)], 100.0, 1.0), 100.0)
     assert seen

@@ -28,6 +28,11 @@ BOLDER = 1.1
 """Times what is assumed to be carried when something is taken away: what is there already is given more credit."""
 SPEND = (0.5, 4.0)
 """Limits of the factor by which the planned part follows what is used: it corrects a model, it does not replace it."""
+CLIFF = 10.0
+"""Steepness of a curve (see `capacity`) at which nothing is slow until all is, as behind least-request balancing: what
+was saved there buys no cheaper hours, only floods."""
+MORE_BEFORE_CLIFF = 2.0
+"""Times the plan for each unit of steepness below it."""
 SPEND_UNITS = 20.0
 """5 minutes at 15 s: with nothing used, the plan nearly doubles in that time."""
 
@@ -42,7 +47,14 @@ def spent(memory: Memory, scale: TimeScale, elapsed_seconds: float) -> float:
         return memory.spend
     pace = min(1.0, elapsed_seconds / (SPEND_UNITS * scale.unit_seconds))
     factor = math.exp(pace * max(-2.0, USED_SHARE - used))
-    return min(max(memory.spend * factor, SPEND[0]), SPEND[1])
+    return min(max(memory.spend * factor, SPEND[0]), _most_spend(memory))
+
+
+def _most_spend(memory: Memory) -> float:
+    """The more gradually slow requests become more with load, the more; at a cliff the plan stays below itself."""
+    curves = memory.capacities[0].curves.values() if memory.capacities else ()
+    steepest = max((curve.steepness or 0.0 for curve in curves), default=0.0)
+    return min(max(MORE_BEFORE_CLIFF * (CLIFF - steepest), SPEND[0]), SPEND[1])
 
 
 def used_share(memory: Memory) -> float:

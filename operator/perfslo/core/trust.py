@@ -27,6 +27,8 @@ STEADIER = 1.2
 """Times the gain, when the sign stays."""
 FEW = 20.0
 """Requests from which a drained backend may be given back a little: with its share, what that may spoil is small."""
+LEFT = 1.0 - math.exp(-1.0)
+"""Of as many requests as are enough, when no more than so many are remembered."""
 REGAIN = 2.8
 """Times the gain: the logarithm by which trust comes back, twice as much each time after a flip."""
 LEAST = 0.03
@@ -170,7 +172,7 @@ def noted(trim: Trim, readings: Sequence[ObjectiveReading], enough: float, new: 
 
 def bad(trim: Trim, enough: float) -> Bad | None:
     """What the counts say; None when they are too few. Nothing is surely bad of fewer than `enough`."""
-    if trim.requests < max(1.0, min(FEW, enough)):
+    if trim.requests < max(1.0, min(FEW, LEFT * enough)):
         return None
     ratio, allowed = trim.bad / trim.requests, max(trim.allowed, STRICTEST)
     low, high = quantile.wilson(min(1.0, ratio * allowed), max(1.0, trim.requests / CLUMPING))
