@@ -8,7 +8,7 @@ import pytest
 
 from perfslo.core import validate
 from perfslo.core.memory import Memory, Order, Sample
-from perfslo.core.model import Histogram, Outcome, Replicas
+from perfslo.core.model import Histogram, Outcome, Replicas, Value
 from perfslo.core.weights import Move, Traffic
 from tests.core.turns import BOUNDS, NOW, SLOW, memory, observation, spec
 
@@ -25,6 +25,24 @@ def test_an_order_without_relief_had_no_effect() -> None:
     verdict = validate.judge(spec(), ordered(), observation(SLOW, GROWN))
     assert verdict
     assert verdict.outcome == Outcome.NO_EFFECT
+
+
+@pytest.mark.parametrize(
+    ("came", "gauged", "outcome"),
+    [
+        pytest.param(40.0, True, Outcome.IMPROVED, id="what had to wait is served"),
+        pytest.param(20.0, True, Outcome.NO_EFFECT, id="more comes"),
+        pytest.param(20.0, False, Outcome.IMPROVED, id="nobody knows what waited"),
+    ],
+)
+def test_more_that_is_served_is_relief_where_it_had_to_wait(came: float, gauged: bool, outcome: Outcome) -> None:
+    mind = ordered()
+    assert mind.order
+    in_flight = (Sample(NOW, 10.0),) if gauged else ()
+    mind = replace(mind, order=replace(mind.order, demand=came), in_flight=in_flight)
+    verdict = validate.judge(spec(), mind, replace(observation(SLOW, GROWN), completions_per_second=Value(40.0, 0.0)))
+    assert verdict
+    assert verdict.outcome == outcome
 
 
 def test_few_requests_are_no_verdict() -> None:

@@ -80,7 +80,7 @@ def _judged(memory: Memory, observation: Observation, order: Order) -> Verdict:
     served = completions / order.completions - 1.0 if order.completions > 0 else 0.0
     counted = min(completions, order.completions) * observation.scale.counted_seconds
     chance = SERVED_SIGMAS * math.sqrt(2.0 / counted) if counted > 0 else math.inf
-    if served >= max(RELIEF_SHARE * growth, chance):
+    if served >= max(RELIEF_SHARE * growth, chance) and _queued(memory, order, growth):
         return Verdict(order.decision_id, Outcome.IMPROVED, f"{served:.0%} more requests are served")
     # At unchanged load, load per pod fell by growth / (1 + growth).
     predicted = 1.0 - math.exp(-capacity.TYPICAL_STEEPNESS * growth / (1.0 + growth)) if growth < math.inf else 1.0
@@ -89,6 +89,14 @@ def _judged(memory: Memory, observation: Observation, order: Order) -> Verdict:
         return Verdict(order.decision_id, Outcome.IMPROVED, f"{relief:.0%} fewer requests are slow")
     outcome = Outcome.WORSE if after > WORSENED * before else Outcome.NO_EFFECT
     return Verdict(order.decision_id, outcome, _went(before, after))
+
+
+def _queued(memory: Memory, order: Order, growth: float) -> bool:
+    """Whether so much came that was not served when pods were ordered; else more is served because more comes.
+
+    Without a gauge of requests in flight nobody knows, and what is served is all that tells of a flood.
+    """
+    return not memory.in_flight or order.demand >= (1.0 + RELIEF_SHARE * growth) * order.completions
 
 
 def _went(before: float, after: float) -> str:
