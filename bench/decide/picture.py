@@ -44,17 +44,18 @@ def _rounded(value: Any) -> Any:
 
 def tables(groups: Mapping[str, Sequence[Result]], about: Mapping[str, Any]) -> str:
     """Markdown."""
-    parts = [f"Made with {about['seeds']} seeds, on code {about['code']}."]
+    parts = [f"Made on code {about['code']}."]
     for name, rows in groups.items():
         comparison, missing = complete(rows)
         if not comparison.cells:
             continue
         left_out = sorted(set(comparison.scenarios) - set(comparison.fair().scenarios))
         seeds = len({seed for _, seed in comparison.cells})
+        counted = f"{seeds} {'seed' if seeds == 1 else 'seeds'}, {len(comparison.policies)} settings"
         lines = [(one.name, one.asked, one.found) for one in figures(comparison, set(scenarios.names()))]
         parts += [
             f"### {name[:1].upper()}{name[1:]}",
-            f"{len(comparison.scenarios)} scenarios and traces, {seeds} seeds, {len(comparison.policies)} settings.",
+            f"{len(comparison.scenarios)} scenarios and traces, {counted}.",
             _markdown([("figure", "asked for", "found"), *lines]),
         ]
         if left_out:
