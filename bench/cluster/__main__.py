@@ -107,7 +107,7 @@ def measured(cluster: Cluster, name: str, load: Load) -> dict[str, Any]:
         serve(stage, REPLICAS)
         with policy.needs(stage):
             print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
-            return play(stage, load, LOAD_SEED, json.dumps(policy.autoscaler(stage))).as_data()
+            return play(stage, load, LOAD_SEED, policy.autoscaler(stage)).as_data()
 
 
 def main() -> None:

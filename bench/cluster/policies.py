@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from bench import real
 from bench.cluster import rivals
 from bench.cluster.likeness import LEAST_REPLICAS, MOST_REPLICAS
 from bench.cluster.play import PERCENTILE, SERVICE, THRESHOLD_SECONDS
+from tests.cluster.extras import hpa, scaled_object, target
 from tests.cluster.stage import Stage, manifest
 
 CPU_PERCENT = 24
@@ -18,7 +19,6 @@ CPU_PERCENT = 24
 KEDA_LATENCY_SECONDS = 0.8 * THRESHOLD_SECONDS
 KEDA_RPS = 4.5
 """A pod: two thirds of the load with which it just keeps the promise."""
-TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": SERVICE}
 DURATION = "http_server_request_duration_seconds"
 
 
@@ -29,7 +29,8 @@ class Policy:
     name: str
     """As `perfslo simulate --policy` has it."""
     needs: Callable[[Stage], AbstractContextManager[None]]
-    autoscaler: Callable[[Stage], Mapping[str, Any]]
+    autoscaler: Callable[[Stage], str]
+    """Its manifest."""
 
 
 @contextmanager
@@ -38,64 +39,46 @@ def _operator(stage: Stage) -> Iterator[None]:
     yield
 
 
-def _slo(stage: Stage) -> Mapping[str, Any]:
+def _slo(_: Stage) -> str:
     threshold = f"{THRESHOLD_SECONDS * 1000:g}ms"
     objective = {"name": "latency", "latency": {"percentile": int(PERCENTILE), "threshold": threshold}}
-    return {
-        **manifest(SERVICE, {}),
-        "spec": {
-            "scaleTargetRef": TARGET,
-            "minReplicas": LEAST_REPLICAS,
-            "maxReplicas": MOST_REPLICAS,
-            "objectives": [objective],
-        },
+    spec = {
+        "scaleTargetRef": target(SERVICE),
+        "minReplicas": LEAST_REPLICAS,
+        "maxReplicas": MOST_REPLICAS,
+        "objectives": [objective],
     }
+    return json.dumps({**manifest(SERVICE, {}), "spec": spec})
 
 
-def hpa_on_cpu(stage: Stage) -> Mapping[str, Any]:
-    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": CPU_PERCENT}}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": SERVICE},
-        "spec": {
-            "scaleTargetRef": TARGET,
-            "minReplicas": LEAST_REPLICAS,
-            "maxReplicas": MOST_REPLICAS,
-            "metrics": [{"type": "Resource", "resource": cpu}],
-        },
-    }
+def _hpa_on_cpu(_: Stage) -> str:
+    return hpa(SERVICE, least=LEAST_REPLICAS, most=MOST_REPLICAS, cpu_percent=CPU_PERCENT)
 
 
-def _keda_on_latency(stage: Stage) -> Mapping[str, Any]:
+def _keda_on_latency(stage: Stage) -> str:
     buckets = f'sum by (le) (rate({DURATION}_bucket{{namespace="{stage.namespace}"}}[1m]))'
     query = f"histogram_quantile({PERCENTILE / 100:g}, {buckets})"
     return _scaled_object(stage, "Value", query, KEDA_LATENCY_SECONDS)
 
 
-def _keda_on_requests(stage: Stage) -> Mapping[str, Any]:
+def _keda_on_requests(stage: Stage) -> str:
     query = f'sum(rate({DURATION}_count{{namespace="{stage.namespace}"}}[1m]))'
     return _scaled_object(stage, "AverageValue", query, KEDA_RPS)
 
 
-def _scaled_object(stage: Stage, metric_type: str, query: str, threshold: float) -> Mapping[str, Any]:
+def _scaled_object(stage: Stage, metric_type: str, query: str, threshold: float) -> str:
     # KEDA runs outside the cluster, where Services have no names.
     address = real.address(stage.kubectl, "prometheus")
     metadata = {"serverAddress": f"http://{address}", "query": query, "threshold": f"{threshold:g}"}
-    return {
-        "apiVersion": "keda.sh/v1alpha1",
-        "kind": "ScaledObject",
-        "metadata": {"name": SERVICE},
-        "spec": {
-            "scaleTargetRef": {"name": SERVICE},
-            "minReplicaCount": LEAST_REPLICAS,
-            "maxReplicaCount": MOST_REPLICAS,
-            "triggers": [{"type": "prometheus", "metricType": metric_type, "metadata": metadata}],
-        },
+    spec = {
+        "minReplicaCount": LEAST_REPLICAS,
+        "maxReplicaCount": MOST_REPLICAS,
+        "triggers": [{"type": "prometheus", "metricType": metric_type, "metadata": metadata}],
     }
+    return scaled_object(SERVICE, **spec)
 
 
-HPA = Policy(f"hpa-cpu={CPU_PERCENT}", rivals.metrics_server, hpa_on_cpu)
+HPA = Policy(f"hpa-cpu={CPU_PERCENT}", rivals.metrics_server, _hpa_on_cpu)
 POLICIES = {
     policy.name: policy
     for policy in (

@@ -17,9 +17,9 @@ from typing import Any
 from bench.cluster import likeness
 from bench.cluster.__main__ import RESULTS as CALIBRATED
 from bench.cluster.__main__ import spread
-from bench.cluster.play import Play, play, serve
+from bench.cluster.play import Look, Play, play, serve
 from bench.cluster.policies import HPA
-from perfslo.simulate.model import Load, Run, Service
+from perfslo.simulate.model import Instant, Load, Minute, Run, Service
 from perfslo.simulate.policies import registry
 from perfslo.simulate.run import simulate
 from tests.cluster.stage import Stage, staged
@@ -46,23 +46,14 @@ class Response:
     """Of the worst whole minute after the step."""
 
 
-def seen(played: Play) -> Response:
-    """On the cluster."""
-    moves = [after.at_seconds for before, after in pairwise(played.looks) if after.desired > before.desired]
-    later = [minute for minute in played.minutes() if minute.at_seconds >= STEP_SECONDS]
-    return Response(first(moves, STEP_SECONDS), max(minute.bad / minute.requests for minute in later))
-
-
-def told(run: Run, step_seconds: float) -> Response:
-    """In the simulator."""
-    moves = [after.at_seconds for before, after in pairwise(run.instants) if after.desired > before.desired]
-    later = [minute for minute in run.minutes if minute.at_seconds >= STEP_SECONDS]
-    return Response(first(moves, step_seconds), max(minute.bad / minute.requests for minute in later))
-
-
-def first(moves: Sequence[float], step_seconds: float) -> float | None:
-    """The first of these times after the step, counted from it."""
-    return next((at - step_seconds for at in moves if at > step_seconds), None)
+def response(looks: Sequence[Look | Instant], minutes: Sequence[Minute], step_seconds: float) -> Response:
+    """On the cluster, or in the simulator."""
+    moves = (after.at_seconds for before, after in pairwise(looks) if after.desired > before.desired)
+    later = [minute for minute in minutes if minute.at_seconds >= STEP_SECONDS]
+    return Response(
+        next((at - step_seconds for at in moves if at > step_seconds), None),
+        max(minute.bad / minute.requests for minute in later),
+    )
 
 
 def load(step_seconds: float) -> Load:
@@ -76,7 +67,7 @@ def simulated(service: Service, startup_seconds: Sequence[float]) -> dict[str, A
         scenario = likeness.scenario("step", service, load(STEP_SECONDS + phase), REPLICAS, startup_seconds)
         for seed in range(SEEDS):
             run = simulate(scenario, registry.parse(HPA.name)(scenario), seed)
-            responses.append(told(run, STEP_SECONDS + phase))
+            responses.append(response(run.instants, run.minutes, STEP_SECONDS + phase))
             courses.append(course(run))
     firsts = [response.first_scale_seconds for response in responses]
     return {
@@ -99,7 +90,7 @@ def course(run: Run) -> dict[str, list[float]]:
 def measured(stage: Stage) -> Play:
     serve(stage, REPLICAS)
     with HPA.needs(stage):
-        return play(stage, load(STEP_SECONDS), LOAD_SEED, json.dumps(HPA.autoscaler(stage)))
+        return play(stage, load(STEP_SECONDS), LOAD_SEED, HPA.autoscaler(stage))
 
 
 def main() -> None:
@@ -117,7 +108,11 @@ def main() -> None:
         cluster = Cluster(Path(cluster_py("kubeconfig")), Path(cluster_py("bin")))
         with staged(cluster) as stage:
             played = measured(stage)
-        found = {"day": time.strftime("%Y-%m-%d"), "seen": asdict(seen(played)), **played.as_data()}
+        found = {
+            "day": time.strftime("%Y-%m-%d"),
+            "seen": asdict(response(played.looks, played.minutes(), STEP_SECONDS)),
+            **played.as_data(),
+        }
         found["looks"] = [asdict(look) for look in played.looks]
     found["simulated"] = simulated(service, found["startup_seconds"])
     told_of = {name: found["simulated"][name] for name in ("first_scale_seconds", "peak_bad_ratio")}

@@ -37,7 +37,7 @@ def hpa(name: str, *, least: int = 1, most: int = 5, cpu_percent: int = 50) -> s
     return json.dumps({**kind, "metadata": {"name": name}, "spec": spec})
 
 
-def scaled_object(name: str) -> str:
+def scaled_object(name: str, **spec: Any) -> str:
     """A KEDA ScaledObject for the Deployment of that name."""
     kind = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject"}
-    return json.dumps({**kind, "metadata": {"name": name}, "spec": {"scaleTargetRef": {"name": name}}})
+    return json.dumps({**kind, "metadata": {"name": name}, "spec": {"scaleTargetRef": {"name": name}, **spec}})
