@@ -43,6 +43,7 @@ def web(cluster: Cluster) -> Iterator[str]:
     with cluster.namespace() as namespace:
         cluster.kubectl("apply", "-n", namespace, "-f", "-", input=_WEB)
         cluster.kubectl("rollout", "status", "-n", namespace, "deployment/web", "--timeout=90s")
+        _answers(_node_port(cluster, namespace))
         yield namespace
 
 
@@ -52,23 +53,10 @@ def test_a_pod_reaches_a_service_by_its_name(cluster: Cluster, web: str) -> None
 
 
 def test_a_node_port_answers_on_this_machine_and_the_request_is_in_the_logs(cluster: Cluster, web: str) -> None:
-    port = cluster.get("service", "web", "-n", web)["spec"]["ports"][0]["nodePort"]
-    assert status_of(f"http://127.0.0.1:{port}/?who=test") == 200
+    with urllib.request.urlopen(f"{_node_port(cluster, web)}?who=test", timeout=20) as answer:
+        assert answer.status == 200
     logs = cluster.kubectl("logs", "-n", web, "deploy/web", "--all-pods=true", "--tail=-1").stdout
     assert "who=test" in logs
-
-
-def status_of(url: str) -> int:
-    """kube-proxy follows the endpoints a moment after the pods are ready: until then the port refuses."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                return int(answer.status)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
 
 
 def test_the_kubelet_measures_containers(cluster: Cluster, web: str) -> None:
@@ -98,3 +86,22 @@ def test_the_audit_log_keeps_the_body_of_a_scale_request(cluster: Cluster, web: 
         events = [json.loads(line) for line in log if web in line and '"verb":"patch"' in line]
     bodies = [event["requestObject"] for event in events if event["objectRef"].get("subresource") == "scale"]
     assert json.loads(patch) in bodies
+
+
+def _node_port(cluster: Cluster, namespace: str) -> str:
+    port = cluster.get("service", "web", "-n", namespace)["spec"]["ports"][0]["nodePort"]
+    return f"http://127.0.0.1:{port}/"
+
+
+def _answers(url: str) -> None:
+    """kube-proxy follows the endpoints a moment after the pods are ready: until then the Service refuses."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=20).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return
