@@ -41,7 +41,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade 
 help: ## Explain the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	  /^[a-z-]+:.*## / { printf "  %-23s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: install
 install: $(STAMP) ## The project and its tools in .venv, exactly as locked
@@ -110,6 +110,11 @@ bench: install ## How well perfslo decides, against its rivals and a clairvoyant
 .PHONY: bench-diagnose
 bench-diagnose: install ## How often it finds what is the matter: make bench-diagnose TRACES=dir
 	$(BIN)/python -m bench.diagnose $(if $(TRACES),--traces "$(TRACES)") $(BENCH_OPTIONS)
+
+.PHONY: bench-diagnose-cluster
+bench-diagnose-cluster: install cluster images ## The same on the local cluster, five plays of each class
+	$(CLUSTER) image traefik
+	PYTHONPATH=dev/cluster:. $(BIN)/python -m bench.diagnose.cluster $(BENCH_OPTIONS)
 
 .PHONY: bench-scale
 bench-scale: install ## What the operator costs with many SLOs, as a row of JSON: make bench-scale SLOS=1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bench.diagnose.faults import FAULTS, LOAD, SEVERITIES
@@ -39,15 +39,24 @@ def summary(runs: Sequence[Done]) -> dict[str, Share]:
 
 
 def table(runs: Sequence[Done]) -> str:
-    """The confusion matrix of single faults: what was done, and how often it was found to be what."""
-    found = verdicts(runs)
-    lines = ["| injected | severity | " + " | ".join(found) + " |", "| --- | --- |" + " --- |" * len(found)]
-    for fault in FAULTS:
-        for severity in SEVERITIES:
-            counts = Counter(one.found for one in runs if (one.faults, one.severity) == ((fault,), severity))
-            if counts:
-                lines.append(f"| {fault} | {severity} | " + " | ".join(str(counts[f] or "") for f in found) + " |")
+    """The confusion matrix of single faults, by severity: what was done, and how often it was found to be what."""
+    rows = ((f"{fault}, {severity}", by_class(runs, severity)[fault]) for fault in FAULTS for severity in SEVERITIES)
+    return matrix({name: counts for name, counts in rows if counts})
+
+
+def matrix(rows: Mapping[str, Counter[str]]) -> str:
+    """A confusion matrix for people."""
+    found = verdicts(rows)
+    lines = ["| injected | " + " | ".join(found) + " |", "| --- |" + " --- |" * len(found)]
+    for name, counts in rows.items():
+        lines.append(f"| {name} | " + " | ".join(str(counts[verdict] or "") for verdict in found) + " |")
     return "\n".join(lines)
+
+
+def by_class(runs: Sequence[Done], *severities: str) -> dict[str, Counter[str]]:
+    """What single faults were taken for; `severities` are all when none is named."""
+    wanted = [one for one in runs if len(one.faults) == 1 and one.severity in (severities or SEVERITIES)]
+    return {fault: Counter(one.found for one in wanted if one.faults == (fault,)) for fault in FAULTS}
 
 
 def missed_of_two(runs: Sequence[Done]) -> str:
@@ -56,9 +65,9 @@ def missed_of_two(runs: Sequence[Done]) -> str:
     return "\n".join(f"- {words} ({count})" for words, count in sorted(missed.items()))
 
 
-def verdicts(runs: Sequence[Done]) -> list[str]:
-    """All that single faults were taken for."""
-    return sorted({one.found for one in runs if len(one.faults) == 1})
+def verdicts(rows: Mapping[str, Counter[str]]) -> list[str]:
+    """All that anything was taken for."""
+    return sorted({verdict for counts in rows.values() for verdict in counts})
 
 
 def _is_missed_of_two(one: Done) -> bool:

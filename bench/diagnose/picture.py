@@ -1,40 +1,49 @@
-"""Draws the confusion matrix of the committed results: python -m bench.diagnose.picture."""
+"""Draws the confusion matrices of the committed results, simulated and real: python -m bench.diagnose.picture."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.diagnose.faults import FAULTS
-from bench.diagnose.figures import verdicts
-from bench.diagnose.watched import Done, read
+from bench.diagnose import cluster, figures
+from bench.diagnose.watched import read
 
 HERE = Path(__file__).parent
 RESULTS, PICTURE = HERE / "results.json", HERE / "confusion.png"
 
+Rows = Mapping[str, Counter[str]]
+"""By what was injected, how often it was taken for what."""
 
-def draw(runs: Sequence[Done], path: Path) -> None:
-    """Rows are what was injected alone, columns what it was taken for; shares of each row."""
-    faults, found = [*FAULTS], verdicts(runs)
-    counts = Counter((one.faults, one.found) for one in runs)
-    rows = [[counts[(fault,), verdict] for verdict in found] for fault in faults]
-    shares = [[number / max(1, sum(row)) for number in row] for row in rows]
-    figure = Figure(figsize=(10, 6), layout="constrained", facecolor="white")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
-    axes.set_xticks(range(len(found)), found, rotation=30, ha="right")
-    axes.set_yticks(range(len(faults)), faults)
-    for y, row in enumerate(rows):
-        for x, number in enumerate(row):
-            if number:
-                axes.text(x, y, str(number), ha="center", va="center", color="white" if shares[y][x] > 0.5 else "black")
-    axes.set_title("what was injected (rows), and what it was taken for", loc="left")
+
+def draw(matrices: Mapping[str, Rows], path: Path) -> None:
+    """Side by side, each under its title."""
+    figure = Figure(figsize=(9 * len(matrices), 7), layout="constrained", facecolor="white")
+    for axes, (title, rows) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True):
+        _matrix(axes, rows)
+        axes.set_title(title, loc="left")
+    figure.suptitle("what was injected alone (rows), and what it was taken for: runs, and shares of each row")
     figure.savefig(path, dpi=120)
 
 
+def _matrix(axes: Axes, rows: Rows) -> None:
+    found = figures.verdicts(rows)
+    shares = [[counts[verdict] / max(1, counts.total()) for verdict in found] for counts in rows.values()]
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+    axes.set_xticks(range(len(found)), found, rotation=35, ha="right")
+    axes.set_yticks(range(len(rows)), [*rows])
+    for y, counts in enumerate(rows.values()):
+        for x, verdict in enumerate(found):
+            if counts[verdict]:
+                color = "white" if shares[y][x] > 0.5 else "black"
+                axes.text(x, y, str(counts[verdict]), ha="center", va="center", color=color)
+
+
 if __name__ == "__main__":
-    draw(read(json.loads(RESULTS.read_text())), PICTURE)
+    simulated = figures.by_class(read(json.loads(RESULTS.read_text())))
+    real = {name: Counter(found) for name, found in json.loads(cluster.RESULTS.read_text()).items()}
+    draw({"simulated": simulated, "on a real cluster": real}, PICTURE)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from perfslo.settings import HTTP_ROUTE
-from tests.cluster import test_policy, test_traffic
+from tests.cluster import backends, test_policy
 from tests.cluster.proxies import Proxy, envoy_gateway
 from tests.cluster.stage import Stage, Tempo, staged
 from tests.conftest import Cluster, cluster_py, serve_crds
@@ -93,17 +93,17 @@ def policies(stage: Stage, found: dict[str, Any]) -> None:
 def weights(stage: Stage, found: dict[str, Any]) -> None:
     """Equal ones, and those that the operator finds, with one of three backends three times as slow."""
     stage.prometheus()
-    for name in test_traffic.BACKENDS:
+    for name in backends.BACKENDS:
         behaviour = SLOWER if name == "one" else USUAL
         stage.service(name, replicas=REPLICAS, workers=WORKERS, behaviour=behaviour)
-    with envoy_gateway(stage, dict.fromkeys(test_traffic.BACKENDS, 1)) as proxy:
+    with envoy_gateway(stage, dict.fromkeys(backends.BACKENDS, 1)) as proxy:
         stage.operator({"levers": ["replicas", "traffic"], "routeKinds": [HTTP_ROUTE.model_dump()]})
         print("equal weights", flush=True)
         found["equal"] = _measured(stage, proxy, WEIGHT_LOADS, WEIGHTS_THRESHOLD_MS)
         replay = stage.load(
             proxy.entrance, f"t_seconds,rps\n0,{WEIGHTS_LEARNT_AT}\n1500,0\n", threshold_ms=WEIGHTS_THRESHOLD_MS
         )
-        promise = test_traffic.promise(HTTP_ROUTE.group, HTTP_ROUTE.kind)
+        promise = backends.promise(HTTP_ROUTE.group, HTTP_ROUTE.kind)
         promise["objectives"] = [
             {"name": "p95", "latency": {"percentile": 95, "threshold": f"{WEIGHTS_THRESHOLD_MS}ms"}}
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from demo import render
+from perfslo.core.model import Bottleneck
 from tests.cluster.shop import QUICK, RPS, Shop
 from tests.cluster.stage import Stage
 
@@ -45,6 +46,8 @@ class Scene:
     """`befalls` is done to a shop of these properties, once what is usual is known."""
 
     befalls: Callable[[Shop], None]
+    expected: Sequence[Bottleneck]
+    """One of these is what it should be found to be."""
     shop: Mapping[str, Any] = field(default_factory=dict)
     levers: Mapping[str, Any] = field(default_factory=dict)
     signals: Sequence[str] = ("db", "pool-wait")
@@ -53,6 +56,8 @@ class Scene:
     chart: Mapping[str, Any] = field(default_factory=dict)
     """More of the chart's values."""
     with_workers: bool = False
+    listened_cycles: int = 40
+    """For so long it should be named more often than anything else."""
 
     def built(self, stage: Stage) -> Shop:
         """The shop, and workers beside it."""
@@ -85,29 +90,48 @@ def _release(shop: Shop) -> None:
     shop.stage.kubectl("set", "env", "deployment/shop", "WORKERS=1")
 
 
+TOO_LITTLE = [Bottleneck.SATURATED, Bottleneck.OVERLOADED]
+"""The pods cannot carry what comes, be it more or heavier."""
+
 SATURATION = Scene(
     lambda shop: shop.visited(3 * RPS),
+    expected=TOO_LITTLE,
     shop={"threshold_ms": 300, "behaviour": WAITING, "workers": 2},
     spec={"maxReplicas": 10},
 )
 THROTTLING = Scene(
     lambda shop: shop.behave(cpu_ms=6),
+    expected=[Bottleneck.CPU_THROTTLED],
     shop={"threshold_ms": 250, "behaviour": BUSY, "cpu_limit": "100m"},
     spec={"maxReplicas": 10},
 )
 HALF_A_RELEASE = Scene(
-    _release, shop={"threshold_ms": 300, "behaviour": WAITING, "workers": 2}, spec={"maxReplicas": 10}
+    _release,
+    expected=[Bottleneck.ROLLOUT_REGRESSION],
+    shop={"threshold_ms": 300, "behaviour": WAITING, "workers": 2},
+    spec={"maxReplicas": 10},
 )
 FLUSHED_CACHE = Scene(
     _flush,
+    expected=[Bottleneck.CACHE_COLD],
     shop={"behaviour": WARM, "flags_found": {"CACHE_TIER": "redis"}},
     levers={"cache": {"tiers": [TIER]}},
     signals=["cache-hits", "db", "pool-wait"],
 )
-SLOW_DATABASE = Scene(lambda shop: shop.behave(query_ms=4 * QUICK["query_ms"]), signals=["db-tail", "pool-wait"])
-SLOW_BEHIND_A_CACHE = Scene(SLOW_DATABASE.befalls, levers={"cache": {"tiers": [TIER]}}, signals=SLOW_DATABASE.signals)
+SLOW_DATABASE = Scene(
+    lambda shop: shop.behave(query_ms=4 * QUICK["query_ms"]),
+    expected=[Bottleneck.DEPENDENCY_BOUND],
+    signals=["db-tail", "pool-wait"],
+)
+SLOW_BEHIND_A_CACHE = Scene(
+    SLOW_DATABASE.befalls,
+    expected=SLOW_DATABASE.expected,
+    levers={"cache": {"tiers": [TIER]}},
+    signals=SLOW_DATABASE.signals,
+)
 FULL_POOL = Scene(
     lambda shop: shop.behave(query_ms=170),
+    expected=[Bottleneck.CONNECTION_POOL_BOUND],
     shop={"threshold_ms": 400, "behaviour": SMALL_POOL, "pool_size": 2},
     levers={
         "database": {
@@ -122,23 +146,31 @@ FULL_POOL = Scene(
 )
 HEAVY_WORK = Scene(
     lambda shop: shop.behave(heavy_ratio=0.2, heavy_ms=400),
+    expected=TOO_LITTLE,
     levers={"offload": OFFLOAD},
     spec={"minReplicas": 3, "maxReplicas": 3, "onDelete": {"replicas": "Restore"}},
     with_workers=True,
 )
 BACKLOG = Scene(
     lambda shop: shop.behave(heavy_ms=5 * LIGHT["heavy_ms"]),
+    expected=[Bottleneck.QUEUE_BACKLOG],
     shop={"behaviour": LIGHT, "flags_found": {"OFFLOAD": "queue"}},
     levers={"offload": OFFLOAD},
     with_workers=True,
 )
 STATIC_REQUESTS = Scene(
     lambda shop: shop.behave(static_ratio=0.6, static_ms=300),
+    expected=TOO_LITTLE,
     levers={"cdn": {"flag": CDN_FLAG, "confirm": "cdn-on", "warmupSeconds": 5}},
     spec={"maxReplicas": 3},
 )
-FAST_ERRORS = Scene(lambda shop: shop.behave(fail_ratio=0.5))
-OUT_OF_REACH = Scene(lambda shop: shop.behave(wait_ms=200), spec={"maxReplicas": 20})
+FAST_ERRORS = Scene(lambda shop: shop.behave(fail_ratio=0.5), expected=[Bottleneck.FAST_FAILING])
+OUT_OF_REACH = Scene(
+    lambda shop: shop.behave(wait_ms=200),
+    expected=[Bottleneck.UNREACHABLE_TARGET],
+    spec={"maxReplicas": 20},
+    listened_cycles=120,  # more pods are tried first
+)
 
 SCENES: Mapping[str, Scene] = {
     "saturation": SATURATION,

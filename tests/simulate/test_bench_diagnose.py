@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.diagnose import __main__ as diagnose
+from bench.diagnose import cluster, picture
 from bench.diagnose.faults import (
     BEGIN_SECONDS,
     DURATION_SECONDS,
@@ -21,7 +23,7 @@ from bench.diagnose.faults import (
     of_trace,
     steady,
 )
-from bench.diagnose.figures import missed_of_two, summary, table
+from bench.diagnose.figures import by_class, missed_of_two, summary, table
 from bench.diagnose.watched import NOTHING, QUEUE_SECONDS, Done, queue_age_seconds, verdict
 from perfslo.core.model import Bottleneck
 from perfslo.simulate.model import Load
@@ -54,7 +56,7 @@ def test_mild_faults_are_not_asked_for_and_only_load_may_be_blamed_where_nothing
     assert shares["two at once, one of them"] == (1, 2)
     assert shares["quiet, false"] == (0, 2)
     assert shares["look-alikes, false"] == (1, 1)
-    assert "| cold cache | severe |  | 1 |  |" in table(runs)
+    assert "| cold cache, severe |  | 1 |  |" in table(runs)
     assert missed_of_two(runs) == "- cold cache + slow database: Saturated (1)"
 
 
@@ -114,3 +116,13 @@ def test_what_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyte
     (first,) = diagnose.measure(cells, {"steady": steady()}, 1.0)
     assert first.found == NOTHING
     assert diagnose.measure(cells, {}, 1.0) == [first], "which needs no load to be run"
+
+
+def test_real_plays_are_told_as_a_matrix_and_drawn_beside_the_simulated_one(tmp_path: Path) -> None:
+    real = {"saturation": ["Saturated", "Overloaded", NOTHING], "pool exhausted": ["ConnectionPoolBound"] * 2}
+    told = cluster.report(real)
+    assert "| saturation |  | 1 | 1 | 1 |" in told
+    assert "right: 4 of 5 (80.0%)" in told
+    rows = {name: Counter(found) for name, found in real.items()}
+    picture.draw({"simulated": by_class([done("cold cache", "mild", "CacheCold")]), "real": rows}, tmp_path / "x.png")
+    assert (tmp_path / "x.png").stat().st_size > 10_000

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cluster
 
 def test_a_cache_is_switched_on_when_the_database_becomes_slow_and_off_with_the_slo(stage: Stage) -> None:
     with SLOW_BEHIND_A_CACHE.befallen(stage) as shop:
-        shop.finds("DependencyBound", seconds=90)
+        shop.finds(*SLOW_BEHIND_A_CACHE.expected, seconds=90)
         stage.eventually("the tier is switched on", lambda: shop.flag("CACHE_TIER") == "redis", seconds=120)
         stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=180)
         shop.keeps_its_promise()
@@ -29,7 +29,7 @@ def test_a_cache_is_switched_on_when_the_database_becomes_slow_and_off_with_the_
 @pytest.mark.long
 def test_a_cache_that_is_flushed_is_called_cold_and_stays_on(stage: Stage) -> None:
     with FLUSHED_CACHE.befallen(stage) as shop:
-        shop.finds("CacheCold", seconds=15)
+        shop.finds(*FLUSHED_CACHE.expected, seconds=15)
         shop.keeps_its_promise()
         assert shop.flag("CACHE_TIER") == "redis"
         assert shop.switches() == []

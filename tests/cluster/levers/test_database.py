@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cluster
 
 def test_a_pool_grows_within_the_budget_when_it_is_exhausted_and_replicas_do_not(stage: Stage) -> None:
     with FULL_POOL.befallen(stage) as shop:
-        shop.finds("ConnectionPoolBound", seconds=90)
+        shop.finds(*FULL_POOL.expected, seconds=90)
         stage.eventually("it grows", lambda: shop.flag("POOL_SIZE") == "4", seconds=120)
         stage.eventually("it is found to have helped", lambda: shop.verdicts() == ["Improved"], seconds=180)
         shop.keeps_its_promise()

@@ -58,7 +58,7 @@ def test_the_work_comes_back_when_it_is_calm_and_the_workers_go(stage: Stage, re
 @pytest.mark.long
 def test_workers_that_are_behind_are_more_until_they_have_caught_up(stage: Stage) -> None:
     with BACKLOG.befallen(stage) as shop:
-        shop.finds("QueueBacklog")
+        shop.finds(*BACKLOG.expected)
         stage.eventually("workers follow", lambda: stage.replicas("deployment/workers") >= 3, seconds=120)
         stage.eventually("they have caught up", lambda: shop.bottleneck() != "QueueBacklog", seconds=180)
         shop.keeps_its_promise()

@@ -13,19 +13,19 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 def test_more_requests_than_the_pods_carry(stage: Stage) -> None:
     with SATURATION.befallen(stage) as shop:
-        shop.finds("Saturated", "Overloaded")
+        shop.finds(*SATURATION.expected)
         grew(shop)
 
 
 def test_pods_that_their_cpu_limit_throttles(stage: Stage) -> None:
     with THROTTLING.befallen(stage) as shop:
-        shop.finds("CpuThrottled")
+        shop.finds(*THROTTLING.expected)
         grew(shop)
 
 
 def test_a_release_whose_pods_carry_half_as_much(stage: Stage) -> None:
     with HALF_A_RELEASE.befallen(stage) as shop:
-        shop.finds("RolloutRegression")
+        shop.finds(*HALF_A_RELEASE.expected)
         grew(shop)
 
 
