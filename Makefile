@@ -127,6 +127,7 @@ bench-cluster: install cluster images ## An hour beside real rivals on the local
 
 .PHONY: bench-levers
 bench-levers: install cluster images ## An hour of what may befall a service, beside a stock HPA, on the local cluster
+	$(CLUSTER) image traefik
 	PYTHONPATH=dev/cluster:. $(BIN)/python -m bench.levers $(BENCH_OPTIONS)
 
 ##@ Cluster

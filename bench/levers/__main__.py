@@ -19,10 +19,13 @@ from threading import Barrier
 from typing import Any
 
 from bench.cluster.rivals import metrics_server
+from tests.cluster import scenes
+from tests.cluster.backends import BACKENDS, REPLICAS, SLOWER, Shared, loaded, opened
 from tests.cluster.extras import hpa
-from tests.cluster.scenes import SCENES, Scene
+from tests.cluster.proxies import TRAEFIK_SERVICE, traefik
+from tests.cluster.scenes import Scene
 from tests.cluster.shop import Shop
-from tests.cluster.stage import Stage, staged
+from tests.cluster.stage import Load, Stage, staged
 from tests.conftest import Cluster, cluster_py, serve_crds
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -32,7 +35,21 @@ PLAYED_SECONDS, JUDGED_SECONDS = 180, 60
 PATIENCE_SECONDS = 600
 LOOK_SECONDS = 5
 
-Keeper = Callable[[Scene, Stage], AbstractContextManager[Shop]]
+
+@dataclass(frozen=True)
+class Stood:
+    """A service under load that somebody keeps, and what may befall it."""
+
+    befalls: Callable[[], None]
+    load: Callable[[], Load]
+    replicas: Callable[[], int]
+    settings: Callable[[], Mapping[str, str]]
+    """Besides replicas, all that a lever may write."""
+    operated: Stage | None = None
+    """By perfslo."""
+
+
+Keeper = Callable[[Stage], AbstractContextManager[Stood]]
 
 
 @dataclass(frozen=True)
@@ -50,64 +67,102 @@ class Seen:
     """What was written: replicas, and flags."""
 
 
-@contextmanager
-def _hpa(scene: Scene, stage: Stage) -> Iterator[Shop]:
-    shop = scene.built(stage)
-    shop.stand()
-    shop.begin()
-    bounds = {"minReplicas": 2, "maxReplicas": 6, **scene.spec}
-    stage.apply(hpa("shop", least=bounds["minReplicas"], most=bounds["maxReplicas"], cpu_percent=CPU_PERCENT))
-    with shop.quick_kubelet():
-        yield shop  # perfslo's takes longer to know what is usual
+def _of_shop(scene: Scene) -> dict[str, Keeper]:
+    scene = replace(scene, shop={**scene.shop, "cpu_request": CPU_REQUEST})
+
+    def stood(shop: Shop) -> Stood:
+        return Stood(lambda: scene.befalls(shop), lambda: shop.load, shop.replicas, shop.flags)
+
+    @contextmanager
+    def perfslo(stage: Stage) -> Iterator[Stood]:
+        with scene.calm(stage) as shop:
+            yield replace(stood(shop), operated=stage)
+
+    @contextmanager
+    def hpa_cpu(stage: Stage) -> Iterator[Stood]:
+        shop = scene.built(stage)
+        shop.stand()
+        shop.begin()
+        bounds = {"minReplicas": 2, "maxReplicas": 6, **scene.spec}
+        stage.apply(hpa("shop", least=bounds["minReplicas"], most=bounds["maxReplicas"], cpu_percent=CPU_PERCENT))
+        with shop.quick_kubelet():
+            yield stood(shop)  # perfslo's takes longer to know what is usual
+
+    return {"perfslo": perfslo, "hpa-cpu": hpa_cpu}
 
 
-KEEPERS: Mapping[str, Keeper] = {"perfslo": Scene.calm, "hpa-cpu": _hpa}
+def _of_three_backends() -> dict[str, Keeper]:
+    def stood(shared: Shared) -> Stood:
+        def weights() -> dict[str, str]:
+            return {name: f"{share:.0%}" for name, share in shared.proxy.shares(shared.stage).items()}
+
+        def slower() -> None:
+            shared.stage.behave("one", SLOWER)
+
+        return Stood(slower, lambda: shared.load, lambda: sum(shared.replicas().values()), weights)
+
+    @contextmanager
+    def perfslo(stage: Stage) -> Iterator[Stood]:
+        with opened(stage, traefik, TRAEFIK_SERVICE) as shared:
+            yield replace(stood(shared), operated=stage)
+
+    @contextmanager
+    def hpa_cpu(stage: Stage) -> Iterator[Stood]:
+        with loaded(stage, traefik) as shared:
+            for name in BACKENDS:
+                stage.apply(hpa(name, least=REPLICAS, most=6, cpu_percent=CPU_PERCENT))
+            yield stood(shared)
+
+    return {"perfslo": perfslo, "hpa-cpu": hpa_cpu}
 
 
-def play(cluster: Cluster, scene: Scene) -> dict[str, Seen]:
-    """Under all keepers at once: what they share is the machine."""
-    together = Barrier(len(KEEPERS))
+SCENES = {name: _of_shop(scene) for name, scene in scenes.SCENES.items()} | {"one slow backend": _of_three_backends()}
+
+
+def play(cluster: Cluster, keepers: Mapping[str, Keeper]) -> dict[str, Seen]:
+    """Under all of them at once: what they share is the machine."""
+    together = Barrier(len(keepers))
 
     def under(keeper: Keeper) -> Seen:
         try:
-            with staged(cluster) as stage, keeper(scene, stage) as shop:
+            with staged(cluster) as stage, keeper(stage) as stood:
                 together.wait(PATIENCE_SECONDS)
-                scene.befalls(shop)
-                return _watched(shop)
+                stood.befalls()
+                return _watched(stood)
         except BaseException:
             together.abort()
             raise
 
-    with ThreadPoolExecutor(len(KEEPERS)) as players:
-        played = {name: players.submit(under, keeper) for name, keeper in KEEPERS.items()}
+    with ThreadPoolExecutor(len(keepers)) as players:
+        played = {name: players.submit(under, keeper) for name, keeper in keepers.items()}
     return {name: one.result() for name, one in played.items()}
 
 
-def _watched(shop: Shop) -> Seen:
-    begin, replicas, flags = shop.load.now(), [shop.replicas()], shop.flags()
-    found, done = list[str](), list[str]()
+def _watched(stood: Stood) -> Seen:
+    load = stood.load()
+    begin, replicas, found = load.now(), list[int](), list[str]()
+    values: dict[str, list[str]] = {}
     for _ in range(PLAYED_SECONDS // LOOK_SECONDS):
+        replicas.append(stood.replicas())
+        for key, value in {"replicas": str(replicas[-1]), **stood.settings()}.items():
+            if values.setdefault(key, [value])[-1] != value:
+                values[key].append(value)
+        found += [matter for matter in _matters(stood) if matter not in found]
         time.sleep(LOOK_SECONDS)
-        replicas.append(shop.replicas())
-        if replicas[-1] != replicas[-2]:
-            done.append(f"replicas {replicas[-2]}->{replicas[-1]}")
-        before, flags = flags, shop.flags()
-        done += [f"{key} {before[key]}->{value}" for key, value in flags.items() if value != before[key]]
-        found += [matter for matter in _matters(shop.stage) if matter not in found]
-    shop.load.wait_until(begin + PLAYED_SECONDS)
+    load.wait_until(begin + PLAYED_SECONDS)
     return Seen(
-        round(shop.load.over_ratio(begin, begin + JUDGED_SECONDS), 4),
-        round(shop.load.over_ratio(begin + PLAYED_SECONDS - JUDGED_SECONDS, begin + PLAYED_SECONDS), 4),
+        round(load.over_ratio(begin, begin + JUDGED_SECONDS), 4),
+        round(load.over_ratio(begin + PLAYED_SECONDS - JUDGED_SECONDS, begin + PLAYED_SECONDS), 4),
         [replicas[0], max(replicas), replicas[-1]],
         found,
-        done,
+        [f"{key} {'->'.join(each)}" for key, each in values.items() if len(each) > 1],
     )
 
 
-def _matters(stage: Stage) -> list[str]:
+def _matters(stood: Stood) -> list[str]:
     """What the operator says, where there is one."""
-    summaries = [slo.get("status", {}).get("summary", {}) for slo in stage.get("perfslo")["items"]]
-    return [summary["bottleneck"] for summary in summaries if summary.get("bottleneck")]
+    said = stood.operated.status("shop").get("summary", {}).get("bottleneck") if stood.operated else ""
+    return [said] if said else []
 
 
 def report(found: Mapping[str, Any]) -> str:
@@ -117,7 +172,7 @@ def report(found: Mapping[str, Any]) -> str:
         "| --- | --- | ---: | ---: | --- | --- |",
     ]
     for name, seen in found.items():
-        for keeper in KEEPERS:
+        for keeper in ("perfslo", "hpa-cpu"):
             one = seen[keeper]
             before, most, end = one["replicas"]
             at_most = f", {most} at most" if most > max(before, end) else ""
@@ -143,8 +198,7 @@ def main() -> None:
     serve_crds(cluster)
     with staged(cluster) as stage, metrics_server(stage):
         for name in options.scene or SCENES:
-            scene = SCENES[name]
-            seen = play(cluster, replace(scene, shop={**scene.shop, "cpu_request": CPU_REQUEST}))
+            seen = play(cluster, SCENES[name])
             found[name] = {"day": time.strftime("%Y-%m-%d"), **{keeper: asdict(one) for keeper, one in seen.items()}}
             options.results.write_text(json.dumps(found, indent=1) + "\n")
             print(report({name: found[name]}), flush=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
+from demo import render
 from perfslo.core.model import JSON
 from perfslo.settings import RouteKind
 from tests.cluster.proxies import Proxy, shared_promise
@@ -13,6 +14,8 @@ from tests.cluster.stage import Load, Stage, Tempo
 
 BACKENDS = ("one", "two", "three")
 REPLICAS = 2
+CPU_REQUEST = "20m"
+"""More than they use."""
 USUAL = {"wait_ms": 150, "cpu_ms": 0.2, "cv": 0.5}
 SLOWER = {**USUAL, "wait_ms": 450}
 """Three times; alone it is within its capacity, and far from the promise."""
@@ -65,17 +68,24 @@ class Shared:
 
 
 @contextmanager
-def opened(stage: Stage, run: Run, kind: RouteKind) -> Iterator[Shared]:
-    stage = replace(stage, tempo=TEMPO)
-    stage.prometheus()
+def loaded(stage: Stage, run: Run) -> Iterator[Shared]:
+    """Without anybody who keeps anything."""
     for name in BACKENDS:
-        stage.service(name, replicas=REPLICAS, workers=8, behaviour=USUAL)
+        stage.apply(render.service(name, replicas=REPLICAS, workers=8, behaviour=USUAL, cpu_request=CPU_REQUEST))
     with run(stage, dict.fromkeys(BACKENDS, 1)) as proxy:
-        stage.operator({"levers": ["replicas", "traffic"], "routeKinds": [kind.model_dump()]})
         load = stage.load(proxy.entrance, f"t_seconds,rps\n0,{RPS}\n{END},0\n", threshold_ms=THRESHOLD_MS)
         load.wait_until(WINDOW_SECONDS)
+        yield Shared(stage, proxy, load)
+
+
+@contextmanager
+def opened(stage: Stage, run: Run, kind: RouteKind) -> Iterator[Shared]:
+    """With the promise, which is kept."""
+    stage = replace(stage, tempo=TEMPO)
+    stage.prometheus()
+    with loaded(stage, run) as shared:
+        stage.operator({"levers": ["replicas", "traffic"], "routeKinds": [kind.model_dump()]})
         stage.slo("shop", promise(kind.group, kind.kind))
-        shared = Shared(stage, proxy, load)
         stage.eventually("the promise is kept", shared.kept, seconds=180)
         yield shared
 

@@ -28,6 +28,8 @@ TIER = {
     "confirm": "cache-on",
     "warmupSeconds": 10,
 }
+HARM = {"configMap": "shop-flags", "key": "POOL_SIZE", "onValue": "1", "offValue": "4"}
+"""What somebody took for a cache leaves each pod one connection."""
 OFFLOAD = {
     "flag": {"configMap": "shop-flags", "key": "OFFLOAD", "onValue": "queue", "offValue": "inline"},
     "confirm": "offload-on",
@@ -165,6 +167,12 @@ STATIC_REQUESTS = Scene(
     spec={"maxReplicas": 3},
 )
 FAST_ERRORS = Scene(lambda shop: shop.behave(fail_ratio=0.5), expected=[Bottleneck.FAST_FAILING])
+HARMFUL_LEVER = Scene(
+    lambda shop: shop.behave(query_ms=3 * QUICK["query_ms"]),
+    expected=[Bottleneck.DEPENDENCY_BOUND],
+    levers={"cache": {"tiers": [{"name": "odd", "flag": HARM, "warmupSeconds": 10}]}},
+    spec={"maxReplicas": 2},
+)
 OUT_OF_REACH = Scene(
     lambda shop: shop.behave(wait_ms=200),
     expected=[Bottleneck.UNREACHABLE_TARGET],
@@ -184,5 +192,6 @@ SCENES: Mapping[str, Scene] = {
     "release that carries half": HALF_A_RELEASE,
     "static requests": STATIC_REQUESTS,
     "errors that answer fast": FAST_ERRORS,
+    "database x 3, with a lever that does harm": HARMFUL_LEVER,
     "target out of reach": OUT_OF_REACH,
 }

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.shop import QUICK, Shop
+from tests.cluster.scenes import HARMFUL_LEVER
 from tests.cluster.stage import Stage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
-HARM = {"configMap": "shop-flags", "key": "POOL_SIZE", "onValue": "1", "offValue": "4"}
-"""What somebody took for a cache leaves each pod one connection."""
-
 
 def test_what_makes_things_worse_is_undone_at_once_and_then_barred(stage: Stage) -> None:
-    shop = Shop(stage)
-    with shop.calm({"cache": {"tiers": [{"name": "odd", "flag": HARM, "warmupSeconds": 10}]}}, maxReplicas=2):
-        shop.behave(query_ms=3 * QUICK["query_ms"])
+    with HARMFUL_LEVER.befallen(stage) as shop:
         stage.eventually("it is tried", lambda: shop.flag("POOL_SIZE") == "1", seconds=120)
         stage.eventually("it is found to do harm", lambda: shop.verdicts()[-1:] == ["Worse"], seconds=60)
         stage.eventually("it is undone", lambda: shop.flag("POOL_SIZE") == "4", seconds=stage.cycles(3))
