@@ -58,7 +58,7 @@ def _three_backends(stage: Stage) -> Iterator[Befall]:
 
 CLASSES: Mapping[str, Class] = {
     **{name: Class(partial(_shop, scene), scene.expected, scene.listened_cycles) for name, scene in SCENES.items()},
-    "one slow backend": Class(_three_backends, [Bottleneck.BACKEND_SKEW], listened_cycles=40),
+    "one slow backend": Class(_three_backends, [Bottleneck.BACKEND_SKEW], listened_cycles=30),
 }
 
 

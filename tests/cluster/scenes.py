@@ -58,7 +58,7 @@ class Scene:
     chart: Mapping[str, Any] = field(default_factory=dict)
     """More of the chart's values."""
     with_workers: bool = False
-    listened_cycles: int = 40
+    listened_cycles: int = 30
     """For so long it should be named more often than anything else."""
 
     def built(self, stage: Stage) -> Shop:
