@@ -29,8 +29,9 @@ def statement(query_id: str, seconds: float, calls: float, query: str = "") -> l
     return [Row({**labels, "part": "seconds"}, seconds), Row({**labels, "part": "calls"}, calls), *told]
 
 
-def table(rows: float, scans: float, indexed: float = 0.0, **labels: str) -> list[Row]:
-    parts = {"rows": rows, "scans": scans, "indexed": indexed}
+def table(rows: float, scans: float, indexed: float = 0.0, live: float = 0.0, **labels: str) -> list[Row]:
+    """`rows` read a second, by so many scans."""
+    parts = {"rows": rows, "scans": scans, "indexed": indexed, "live": live}
     return [Row({**ORDERS, **labels, "part": part}, value) for part, value in parts.items()]
 
 
@@ -39,9 +40,7 @@ def total(seconds: float) -> Row:
 
 
 def advised(*rows: Row) -> tuple[str, ...]:
-    read = advice.read(rows)
-    assert isinstance(read, Statistics)
-    return advice.recommendations(read, PROMISED_SECONDS)
+    return advice.recommendations(advice.read(rows), PROMISED_SECONDS)
 
 
 def test_a_slow_statement_is_told_with_its_numbers() -> None:
@@ -75,11 +74,24 @@ def test_the_biggest_come_first_and_there_are_few() -> None:
     assert [words.rpartition("queryid ")[2].split(".")[0] for words in told] == ["6", "5", "4"]
 
 
-def test_a_table_that_is_read_as_a_whole_often() -> None:
-    assert advised(*table(rows=240_000, scans=2.0, indexed=0.5)) == (
-        "index missing on shop.public.orders: 120 scans a minute read all of it, 120000 rows each, beside 30.0 by an "
+@pytest.mark.parametrize(
+    ("scans", "live"),
+    [
+        (2.0, 120_000),
+        (6.0, 120_000),  # two workers help with each
+        (100.0, 120_000),  # most of these stop at the first rows
+        (2.0, 0.0),  # a standby does not know how many there are
+    ],
+)
+def test_a_table_that_is_read_as_a_whole_often(scans: float, live: float) -> None:
+    assert advised(*table(rows=240_000, scans=scans, indexed=0.5, live=live)) == (
+        "index missing on shop.public.orders: all its 120000 rows are read 120 times a minute, beside 30.0 scans of an "
         "index. Look for the statements that filter or join it by a column without one",
     )
+
+
+def test_a_large_table_of_which_little_is_read() -> None:
+    assert advised(*table(rows=1_000, scans=100.0, live=1_000_000)) == ()
 
 
 @pytest.mark.parametrize(
@@ -93,13 +105,6 @@ def test_a_table_that_is_read_as_a_whole_often() -> None:
 )
 def test_only_large_tables_and_no_reports(rows: float, scans: float, worth_it: bool) -> None:
     assert bool(advised(*table(rows, scans))) is worth_it
-
-
-def test_no_series_are_unknown_and_not_well() -> None:
-    read = advice.read([])
-    assert isinstance(read, Missing)
-    assert read.reason == "SeriesMissing"
-    assert "--collector.stat_statements" in read.message
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
@@ -127,6 +132,7 @@ def test_one_query_that_a_parser_takes_with_the_matchers_on_every_selector() -> 
         "pg_stat_statements_query_id",
         "pg_stat_user_tables_seq_tup_read",
         "pg_stat_user_tables_seq_scan",
+        "pg_stat_user_tables_n_live_tup",
         "pg_stat_user_tables_idx_scan",
     }
     assert all(hostile in matchers and len(matchers) == 2 for _, matchers in selectors)
@@ -152,7 +158,19 @@ def test_the_status_has_them_at_the_database_lever() -> None:
     assert lever.message is None
 
 
-def test_unknown_statistics_are_told_as_such_and_unwanted_ones_are_not() -> None:
-    lever = shown(advice.read([]))
-    assert (lever.recommendations, lever.message is not None and "postgres_exporter" in lever.message) == ((), True)
+@pytest.mark.parametrize(
+    ("rows", "recommended"),
+    [
+        ([], 0),
+        (table(10**6, 1.0), 1),  # how these are read is counted by default
+    ],
+)
+def test_statements_that_nobody_counts_are_unknown_and_not_well(rows: list[Row], recommended: int) -> None:
+    lever = shown(advice.read(rows))
+    assert "--collector.stat_statements" in lever.message
+    assert len(lever.recommendations) == recommended
+
+
+def test_statistics_that_were_not_answered_are_told_as_such_and_unwanted_ones_are_not() -> None:
+    assert "statements: timed out" in shown(Missing("PrometheusUnreachable", "timed out")).message
     assert shown(Missing("NotMeasured")).message is None

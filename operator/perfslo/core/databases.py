@@ -33,9 +33,10 @@ class Statement:
 class Table:
     name: str
     """With its database and schema: shop.public.orders."""
-    scans_per_second: float
-    """That read it from one end to the other."""
-    rows_per_scan: float
+    rows: float
+    """In all; if the database does not know, as many as a scan reads."""
+    reads_per_second: float
+    """Of all its rows, by one scan or by many together."""
     index_scans_per_second: float
 
 
@@ -43,5 +44,6 @@ class Table:
 class Statistics:
     """Statements and tables that took and read the most, biggest first. Rates are of one window."""
 
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[Statement, ...] | None = None
+    """None when nobody counts them."""
     tables: tuple[Table, ...] = ()

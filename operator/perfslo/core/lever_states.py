@@ -5,6 +5,7 @@ from __future__ import annotations
 from perfslo.api.v1alpha1 import LeverState, LeverStatus
 from perfslo.core import shares, text
 from perfslo.core.apportion import shares_of
+from perfslo.core.databases import Statistics
 from perfslo.core.levers import advice, knobs
 from perfslo.core.levers.database import NOT_MEASURED
 from perfslo.core.model import ChangeResult, Missing, Target
@@ -57,9 +58,11 @@ def _recommendations(turn: Turn) -> tuple[str, ...]:
 
 
 def _without_statistics(turn: Turn) -> str:
-    """Why nothing is recommended about the database; empty when that is known, or nobody wants to know."""
+    """Why no statement is recommended to be looked at; empty when they are known, or nobody wants to know."""
     known = turn.observation.standing.statistics if turn.observation else NOT_MEASURED
-    if not isinstance(known, Missing) or known == NOT_MEASURED:
+    if isinstance(known, Statistics) and known.statements is None:
+        known = advice.UNCOUNTED
+    if isinstance(known, Statistics) or known == NOT_MEASURED:
         return ""
     return f"nothing is known of the database's statements: {known.message or known.reason}"
 

@@ -22,14 +22,21 @@ LARGE_SHARE = 0.1
 """Of a database's time: what takes less is not worth anybody's day."""
 SLOW_SHARE = 0.1
 """Of the promised response time, that a statement takes: a request sends several."""
-LONG_SCAN_ROWS = 10_000.0
+LARGE_TABLE_ROWS = 10_000.0
 """Fewer are read in about a millisecond, and the planner is right to do without an index."""
-FREQUENT_SCANS = 1 / 60
+FREQUENT_READS = 1 / 60
 """A second: what reads all of a table less often than once a minute is a report or a backup."""
 MOST = 3
 """Sentences of a kind: when these are mended, others take their place."""
 MAX_STATEMENT = 120
 """Characters of a statement that are shown; as many as the exporter tells by default."""
+
+UNCOUNTED = Missing(
+    "SeriesMissing",
+    "there is no pg_stat_statements_seconds_total: is postgres_exporter scraped, with --collector.stat_statements, do "
+    "the matchers choose it, and has the database that it connects to the extension pg_stat_statements?",
+)
+"""Of statements. How tables are read is counted by default, without the extension."""
 
 _TOP = int(1 / LARGE_SHARE)
 """There are no more with a large share."""
@@ -56,12 +63,13 @@ def asked(matchers: Iterable[Matcher]) -> str:
         "text": f"max by (queryid, query) (pg_stat_statements_query_id{{{where}}}) and on (queryid) {slowest}",
         "rows": longest,
         "scans": f"{each(_TABLE, 'pg_stat_user_tables_seq_scan')} and {longest}",
+        "live": f"max by ({', '.join(_TABLE)}) (pg_stat_user_tables_n_live_tup{{{where}}}) and {longest}",
         "indexed": f"{each(_TABLE, 'pg_stat_user_tables_idx_scan')} and {longest}",
     }
     return " or ".join(label_replace(query, "part", name, "", "") for name, query in parts.items())
 
 
-def read(rows: Iterable[Row]) -> Statistics | Missing:
+def read(rows: Iterable[Row]) -> Statistics:
     """What the answer says; rows that are no numbers, or lack what belongs to them, are left out."""
     parts: dict[str, dict[tuple[str, ...], float]] = {}
     texts: dict[str, str] = {}
@@ -70,16 +78,11 @@ def read(rows: Iterable[Row]) -> Statistics | Missing:
         if part == "text":
             texts.setdefault(its.get("queryid", ""), _plain(its.get("query", "")))
         elif 0.0 <= row.value < float("inf"):
-            labels = _TABLE if part in ("rows", "scans", "indexed") else _STATEMENT if part != "total" else ()
+            labels = _STATEMENT if part in ("seconds", "calls") else _TABLE if part != "total" else ()
             parts.setdefault(part, {})[tuple(its.get(label, "") for label in labels)] = row.value
-    if "seconds" not in parts and "rows" not in parts:
-        return Missing(
-            "SeriesMissing",
-            "there are no pg_stat_statements_seconds_total and no pg_stat_user_tables_seq_tup_read: is "
-            "postgres_exporter scraped, with --collector.stat_statements, and do the matchers choose it?",
-        )
     total = parts.get("total", {}).get((), 0.0)
-    return Statistics(tuple(_statements(parts, texts, total)), tuple(_tables(parts)))
+    statements = tuple(_statements(parts, texts, total)) if "seconds" in parts else None
+    return Statistics(statements, tuple(_tables(parts)))
 
 
 def _statements(
@@ -94,10 +97,12 @@ def _statements(
 
 
 def _tables(parts: Mapping[str, Mapping[tuple[str, ...], float]]) -> Iterator[Table]:
-    scans, indexed = parts.get("scans", {}), parts.get("indexed", {})
-    for key, rows in sorted(parts.get("rows", {}).items(), key=lambda item: -item[1]):
-        if (number := scans.get(key, 0.0)) > 0:
-            yield Table(".".join(map(_plain, key)), number, rows / number, indexed.get(key, 0.0))
+    scans, live, indexed = (parts.get(part, {}) for part in ("scans", "live", "indexed"))
+    for key, read_per_second in sorted(parts.get("rows", {}).items(), key=lambda item: -item[1]):
+        # Each worker of a parallel scan counts as one. And a standby, or a server that crashed, knows of no live rows.
+        by_scan = read_per_second / number if (number := scans.get(key, 0.0)) > 0 else 0.0
+        if (rows := max(by_scan, live.get(key, 0.0))) > 0:
+            yield Table(".".join(map(_plain, key)), rows, read_per_second / rows, indexed.get(key, 0.0))
 
 
 def _plain(words: str) -> str:
@@ -110,13 +115,13 @@ def recommendations(statistics: Statistics, promised_seconds: float) -> tuple[st
     """Sentences about what is worth mending where requests were promised in `promised_seconds`, biggest first."""
     slow = [
         _about_statement(one)
-        for one in statistics.statements
+        for one in statistics.statements or ()
         if one.share >= LARGE_SHARE and one.mean_seconds >= SLOW_SHARE * promised_seconds
     ]
     unindexed = [
         _about_table(one)
         for one in statistics.tables
-        if one.rows_per_scan >= LONG_SCAN_ROWS and one.scans_per_second >= FREQUENT_SCANS
+        if one.rows >= LARGE_TABLE_ROWS and one.reads_per_second >= FREQUENT_READS
     ]
     return (*slow[:MOST], *unindexed[:MOST])
 
@@ -132,7 +137,7 @@ def _about_statement(one: Statement) -> str:
 
 def _about_table(one: Table) -> str:
     return (
-        f"index missing on {one.name}: {text.rate(60 * one.scans_per_second)} scans a minute read all of it, "
-        f"{text.count(one.rows_per_scan)} rows each, beside {text.rate(60 * one.index_scans_per_second)} by an index. "
-        "Look for the statements that filter or join it by a column without one"
+        f"index missing on {one.name}: all its {text.count(one.rows)} rows are read "
+        f"{text.rate(60 * one.reads_per_second)} times a minute, beside {text.rate(60 * one.index_scans_per_second)} "
+        "scans of an index. Look for the statements that filter or join it by a column without one"
     )
