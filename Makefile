@@ -24,7 +24,7 @@ CLUSTER := $(PYTHON) dev/cluster/cluster.py
 CLUSTER_PYTEST = PATH="$$($(CLUSTER) bin):$$PATH" $(BIN)/pytest --timeout 3600 $(if $(K),-k "$(K)")
 # Exit code 5: K chose none of these.
 OR_NONE = $(if $(K),|| test $$? -eq 5)
-# Set by test-long. What takes minutes, or needs real proxies, which take long to build, is left out without it.
+# Set by test-long. What takes minutes, or needs real proxies or exporters, which take long to build, is left out without it.
 PERFSLO_TEST_LONG ?=
 CHOSEN = cluster$(if $(PERFSLO_TEST_LONG),, and not long)
 PROXIES := envoy-gateway envoy traefik
@@ -84,7 +84,7 @@ test-cluster: install cluster images ## Part of what runs on a real cluster: mak
 .PHONY: test-long
 test-long: export PERFSLO_TEST_LONG = 1
 test-long: install cluster images ## What runs on a real cluster, at full length, and real proxies
-	$(CLUSTER) image $(PROXIES)
+	$(CLUSTER) image $(PROXIES) postgres-exporter
 	$(CLUSTER_TESTS)
 
 .PHONY: verify

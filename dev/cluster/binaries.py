@@ -80,11 +80,15 @@ CLIENTS = (
 )
 """What a user of any cluster needs besides kubectl, and what the images are made of."""
 
-PROXIES = {
+WHEN_NAMED = {
     "envoy-gateway": Part("envoy-gateway", {"envoy-gateway": "github.com/envoyproxy/gateway/cmd/envoy-gateway"}),
     "traefik": Part("traefik", {"traefik": "github.com/traefik/traefik/v3/cmd/traefik"}),
+    "postgres-exporter": Part(
+        "postgres-exporter",
+        {"postgres-exporter": "github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter"},
+    ),
 }
-"""By image. Built only for what sends traffic through them: each takes about as long as all of Kubernetes."""
+"""By image, each built with it only: a proxy takes about as long as all of Kubernetes."""
 
 RIVALS = (
     Part("metrics-server", {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"}),
@@ -115,7 +119,7 @@ BENCHMARK = (_kubernetes("kube-apiserver", "kubectl"), PROMETHEUS)
 
 def for_images(parts: tuple[Part, ...], names: Iterable[str]) -> tuple[Part, ...]:
     """With what these images are made of besides."""
-    return (*parts, *(PROXIES[name] for name in names if name in PROXIES))
+    return (*parts, *(WHEN_NAMED[name] for name in names if name in WHEN_NAMED))
 
 
 def ensure(parts: Iterable[Part]) -> Path:

@@ -43,10 +43,11 @@ IMAGES = {
         Image("envoy-gateway", HERE / "envoy-gateway", ("envoy-gateway",), on_base=False),
         Image("envoy", HERE / "envoy"),
         Image("traefik", HERE / "traefik", ("traefik",), on_base=False),
+        Image("postgres-exporter", HERE / "postgres-exporter", ("postgres-exporter",), on_base=False),
     )
 }
 USUAL = ("operator", "demo", "prometheus", "stores")
-"""What most tests need; the proxies take long to build."""
+"""What most tests need; the others take long to build, or are for one test."""
 PAUSE = Image("pause", HERE / "pause", ("pause",), on_base=False)
 """Holds a pod's namespaces."""
 
