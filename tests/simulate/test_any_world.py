@@ -21,6 +21,7 @@ services = st.builds(
     dependency=st.sampled_from([None, Dependency(1, 0.01), Dependency(300, 0.1, 2.0)]),
     hit_ratio=st.sampled_from([0.0, 0.5, 1.0]),
     failing_ratio=st.sampled_from([0.0, 0.1, 1.0]),
+    static_ratio=st.sampled_from([0.0, 0.5, 1.0]),
     startup_seconds=st.sampled_from([1.0, 30.0, 200.0]),
     warmup_seconds=st.sampled_from([0.0, 60.0]),
     drain_seconds=st.sampled_from([0.0, 1.0, 30.0]),

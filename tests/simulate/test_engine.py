@@ -145,6 +145,21 @@ def test_a_dependency_is_called_by_what_no_cache_answers(hit_ratio: float) -> No
     assert mean_seconds(made) == pytest.approx(0.040 + (1 - hit_ratio) * 0.100, rel=0.02)
 
 
+@pytest.mark.parametrize("static_ratio", [0.0, 0.4, 1.0])
+def test_static_files_take_their_own_time_and_call_nothing(static_ratio: float) -> None:
+    service = Service(
+        variation=0.0,
+        mean_seconds=0.040,
+        dependency=Dependency(5, 0.100, variation=0.0),
+        hit_ratio=0.5,
+        static_ratio=static_ratio,
+        static_seconds=0.120,
+    )
+    made = ended(service, RARE, 100_000.0)
+    assert mean_seconds(made) == pytest.approx(0.090 + static_ratio * 0.030, rel=0.02)
+    assert service.worker_seconds == pytest.approx(0.090 + static_ratio * 0.030)
+
+
 def test_a_dependency_is_shared_by_all_pods() -> None:
     service = Service(workers=10, mean_seconds=0.001, dependency=Dependency(4, 0.050, variation=0.0))
     few, many = (ended(service, 100.0, 600.0, pods=pods) for pods in (2, 40))

@@ -109,9 +109,11 @@ class Engine:
         now, limit = self.state, service.cpu_limit_cores
         now.quota = limit * cfs.PERIOD_SECONDS if limit is not None and limit < service.workers else 0.0
         now.mu, now.sigma = _log_normal(service.mean_seconds, service.variation)
+        now.static_mu, _ = _log_normal(service.static_seconds, service.variation)
         if now.exponential:
-            now.mu = math.log(service.mean_seconds)
+            now.mu, now.static_mu = math.log(service.mean_seconds), math.log(service.static_seconds)
         now.hit_ratio, now.failing_ratio = service.hit_ratio, service.failing_ratio
+        now.static_ratio = service.static_ratio
         now.calls = service.dependency is not None
         if service.dependency:
             now.call_mu, now.call_sigma = _log_normal(service.dependency.mean_seconds, service.dependency.variation)

@@ -128,11 +128,13 @@ def _arrive(world: World, chances: Chance) -> None:
         state.next_arrival = math.inf
     state.arrived += 1
     world.minutes[int(now / MINUTE_SECONDS)].requests += 1
-    work = math.exp(state.mu + state.sigma * chance.standard_normal())
+    static = state.static_ratio > 0 and chance.random() < state.static_ratio
+    mu = state.static_mu if static else state.mu
+    work = math.exp(mu + state.sigma * chance.standard_normal())
     if state.exponential:
-        work = math.exp(state.mu) * chance.standard_exponential()
+        work = math.exp(mu) * chance.standard_exponential()
     call = 0.0
-    if state.calls:
+    if state.calls and not static:
         call = math.exp(state.call_mu + state.call_sigma * chance.standard_normal())
         if state.hit_ratio > 0 and chance.random() < state.hit_ratio:
             call = 0.0

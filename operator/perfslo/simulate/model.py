@@ -62,6 +62,10 @@ class Service:
     """Share of requests that a cache answers in place of the dependency."""
     failing_ratio: float = 0.0
     """Share of requests that fail at once."""
+    static_ratio: float = 0.0
+    """Share of requests that are for static files, and call nothing."""
+    static_seconds: float = 0.100
+    """Mean time of the work for one of these, in place of `mean_seconds`."""
     startup_seconds: float = 30.0
     """Mean time from order to ready."""
     startup_variation: float = 0.15
@@ -75,6 +79,17 @@ class Service:
     buckets_seconds: tuple[float, ...] = STOCK_BUCKETS_SECONDS
     has_in_flight: bool = True
     """Whether it exposes a gauge of requests in flight."""
+
+    @property
+    def work_seconds(self) -> float:
+        """Mean time of a request's own work, be it for a static file or not."""
+        return self.mean_seconds + self.static_ratio * (self.static_seconds - self.mean_seconds)
+
+    @property
+    def worker_seconds(self) -> float:
+        """Mean time for which a request holds a worker, without queueing."""
+        called = self.dependency.mean_seconds if self.dependency else 0.0
+        return self.work_seconds + (1.0 - self.static_ratio) * (1.0 - self.hit_ratio) * called
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +108,7 @@ class Shift:
     """Of a service that has a limit below its workers from the beginning."""
     hit_ratio: float | None = None
     failing_ratio: float | None = None
+    static_ratio: float | None = None
     startup_seconds: float | None = None
     metrics_up: bool | None = None
     """Whether Prometheus answers."""

@@ -122,9 +122,8 @@ def steady_bad_ratio(
 
 def most_rps(service: Service) -> float:
     """What a pod's workers could complete if they never waited, or its CPU if that is less."""
-    called = service.dependency.mean_seconds * (1.0 - service.hit_ratio) if service.dependency else 0.0
-    most = service.workers / (service.mean_seconds + called) / (1.0 - service.failing_ratio)
-    cpu_seconds = service.mean_seconds * service.cpu_share
+    most = service.workers / service.worker_seconds / (1.0 - service.failing_ratio)
+    cpu_seconds = service.work_seconds * service.cpu_share
     if service.cpu_limit_cores is not None and cpu_seconds > 0:
         most = min(most, service.cpu_limit_cores / cpu_seconds / (1.0 - service.failing_ratio))
     return most

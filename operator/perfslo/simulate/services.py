@@ -19,7 +19,14 @@ PRESETS = {
 """`cpu` computes all of its 40 ms; `io` waits for most of them, so that CPU utilization says little about it."""
 
 _Service = TypeAdapter(Service)
-_ABOVE_ZERO = {"mean_seconds", "cpu_request_cores", "cpu_limit_cores", "timeout_seconds", "warmup_factor"}
+_ABOVE_ZERO = {
+    "mean_seconds",
+    "static_seconds",
+    "cpu_request_cores",
+    "cpu_limit_cores",
+    "timeout_seconds",
+    "warmup_factor",
+}
 _AT_LEAST_ONE = {"workers", "servers"}
 
 

@@ -74,6 +74,8 @@ STATE = np.dtype(
         ("calls", np.bool_),
         ("hit_ratio", np.float64),
         ("failing_ratio", np.float64),
+        ("static_ratio", np.float64),
+        ("static_mu", np.float64),
         ("cpu_share", np.float64),
         ("quota", np.float64),  # core-seconds a period; 0: no limit that matters
         ("warm_up_factor", np.float64),

@@ -275,5 +275,6 @@ def shifted(original: Service, current: Service, shift: Shift) -> Service:
         cpu_limit_cores=current.cpu_limit_cores if shift.cpu_limit_cores is None else shift.cpu_limit_cores,
         hit_ratio=current.hit_ratio if shift.hit_ratio is None else shift.hit_ratio,
         failing_ratio=current.failing_ratio if shift.failing_ratio is None else shift.failing_ratio,
+        static_ratio=current.static_ratio if shift.static_ratio is None else shift.static_ratio,
         startup_seconds=current.startup_seconds if shift.startup_seconds is None else shift.startup_seconds,
     )

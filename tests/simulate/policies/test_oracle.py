@@ -134,7 +134,7 @@ def test_spells() -> None:
         shifts=(
             Shift(100.0, service_factor=1.5, slow_pods_share=0.1),
             Shift(200.0, service_factor=2.0, dependency_factor=4.0),
-            Shift(300.0, hit_ratio=0.5, startup_seconds=90.0, slow_pods_share=0.0),
+            Shift(300.0, hit_ratio=0.5, static_ratio=0.3, startup_seconds=90.0, slow_pods_share=0.0),
         ),
     )
     found = spells(scenario)
@@ -143,6 +143,7 @@ def test_spells() -> None:
     assert [round(s.service.mean_seconds, 6) for s in found] == [0.04, 0.06, 0.08, 0.08]
     assert [s.service.dependency.mean_seconds for s in found if s.service.dependency] == [0.02, 0.02, 0.08, 0.08]
     assert [s.service.hit_ratio for s in found] == [0.0, 0.0, 0.0, 0.5]
+    assert [s.service.static_ratio for s in found] == [0.0, 0.0, 0.0, 0.3]
     assert [s.service.startup_seconds for s in found] == [30.0, 30.0, 30.0, 90.0]
     assert [s.slow_share for s in found] == [0.0, 0.1, 0.1, 0.0]
 

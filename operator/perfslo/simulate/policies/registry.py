@@ -71,7 +71,7 @@ def parse(text: str) -> Factory:
 def grid(scenario: Scenario) -> tuple[str, ...]:
     """The rivals at all the settings that they are compared at."""
     target_ms = scenario.target_seconds * 1000
-    full_rps = scenario.service.workers / _worker_seconds(scenario)
+    full_rps = scenario.service.workers / scenario.service.worker_seconds
     return (
         *(f"hpa-cpu={percent}" for percent in CPU_PERCENTS),
         *(f"keda-p{scenario.percentile:g}={share * target_ms:.4g}ms" for share in LATENCY_SHARES),
@@ -96,13 +96,6 @@ def _simulated(kind: str, scenario: Scenario) -> Policy:
 
 def _of(name: str, metric: hpa.Metric) -> Factory:
     return lambda _: hpa.Hpa(name, metric)
-
-
-def _worker_seconds(scenario: Scenario) -> float:
-    """For which a request holds a worker, without queueing."""
-    service = scenario.service
-    called = (1 - service.hit_ratio) * service.dependency.mean_seconds if service.dependency else 0.0
-    return service.mean_seconds + called
 
 
 def _number(text: str, value: str, at_most: float = 1e6) -> float:
