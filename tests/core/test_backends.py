@@ -172,6 +172,17 @@ def test_weights_come_before_the_pods_of_a_backend_that_is_alone_in_breaking_the
     assert decision.diagnosis.why.startswith("b: ")
 
 
+def test_one_that_alone_breaks_the_promise_is_named_while_nothing_is_counted_yet_with_new_weights() -> None:
+    anew = Trim(found=1 / 3)
+    moved = Traffic(weights={"a": 383, "b": 234, "c": 383}, trims=dict.fromkeys("abc", anew), moved_at=NOW - 15)
+    route = Route(ROUTE, "", "uid", moved.weights, 1000)
+    one = decided(mind(traffic=moved), seen(latency={"b": SLOW}, route=route))
+    assert one.diagnosis.bottleneck is Bottleneck.BACKEND_SKEW
+    assert one.diagnosis.why.startswith("b: ")
+    two = decided(mind(traffic=moved), seen(latency={"b": SLOW, "c": SLOW}, route=route))
+    assert two.diagnosis.bottleneck is Bottleneck.SATURATED
+
+
 def test_pods_come_first_where_nobody_could_take_the_traffic() -> None:
     full = known(20.0, 11.0)
     decision = decided(mind({"b": BAD}, a=full, b=full, c=full), seen(latency={"b": SLOW}))

@@ -32,7 +32,7 @@ from perfslo.core.model import (
 )
 from perfslo.core.objectives import number
 from perfslo.core.steps import Scale, Step, TargetRef, Weigh
-from perfslo.core.weights import Traffic
+from perfslo.core.weights import Traffic, Trim
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,9 +370,17 @@ def _why(
 # --- what is the matter ------------------------------------------------------------------------------------------
 
 
-def skewed(diagnosis: Diagnosis, memory: Memory, enough: float) -> Diagnosis:
-    """The diagnosis of all of them together; one backend that alone breaks the promise is named."""
-    bads = {name: trust.bad(trim, enough) for name, trim in memory.traffic.trims.items()}
+def skewed(diagnosis: Diagnosis, memory: Memory, parts: Mapping[str, Decided], enough: float) -> Diagnosis:
+    """The diagnosis of all of them together; one backend that alone breaks the promise is named.
+
+    What was counted begins anew with each move of weights. Until then the last window tells: it is in this that the
+    promise of all of them is broken.
+    """
+    bads = {
+        name: trust.bad(trim, enough) or trust.bad(_window(parts[name], enough), enough)
+        for name, trim in memory.traffic.trims.items()
+        if name in parts
+    }
     worse = {name: bad for name, bad in bads.items() if bad and bad.low > 1.0}
     rest = [bad.ratio for name, bad in bads.items() if bad and name not in worse]
     if diagnosis.slo_met is not False or not worse or len(rest) < len(worse) or max(rest) > 1.0:
@@ -381,3 +389,7 @@ def skewed(diagnosis: Diagnosis, memory: Memory, enough: float) -> Diagnosis:
     return replace(
         diagnosis, bottleneck=Bottleneck.BACKEND_SKEW, why=f"{named}, while the other backends keep the promise"
     )
+
+
+def _window(part: Decided, enough: float) -> Trim:
+    return trust.noted(Trim(), part.diagnosis.objectives, enough, 1.0)

@@ -92,7 +92,7 @@ def _of_backends(
         parts[name] = Decided(own, part.observation, part.memory, part.diagnosis, part.plan)
     memory = backends.weighed(spec, memory, observation, parts, max(0.0, elapsed))
     diagnosis = identify.diagnose(spec, memory, observation)
-    diagnosis = backends.skewed(diagnosis, memory, spec.metrics.min_requests)
+    diagnosis = backends.skewed(diagnosis, memory, parts, spec.metrics.min_requests)
     if spec.suspend:
         return Decision(observation, memory, diagnosis, None, parts)
     found, memory = backends.shift(spec, memory, observation, parts)
