@@ -42,7 +42,7 @@ class Cell(NamedTuple):
 
 def plan(seeds: range, loads: Sequence[str], chosen: Sequence[str]) -> Iterator[Cell]:
     """Seed by seed, each fault alone, and then so with another; the loads in turn."""
-    real = [fault for fault in FAULTS if FAULTS[fault].expected]
+    real = [fault for fault in FAULTS if FAULTS[fault].expected and FAULTS[fault].is_paired]
     for seed in seeds:
         yield from (Cell((fault,), loads[seed % len(loads)], seed) for fault in chosen)
     for seed in seeds:
@@ -84,8 +84,8 @@ def _kept() -> Iterator[tuple[Cell, Done]]:
 def _code() -> str:
     """Of all that has a say in what a run comes to."""
     digest = hashlib.sha256(store.fingerprint().encode())
-    for name in ("faults", "watched"):
-        digest.update((HERE / f"{name}.py").read_bytes())
+    for name in ("diagnose/faults", "diagnose/watched", "traffic/fleet"):
+        digest.update((HERE.parent / f"{name}.py").read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -29,6 +29,8 @@ class Case:
     scenario: Scenario
     workers_share: float = 1.0
     """Of the workers, as long as the fault lasts; half of them can do what comes."""
+    has_backends: bool = False
+    """Whether it is three services behind one route; shifts then befall one of them."""
 
     def with_shifts(self, begin: Shift, end: Shift | None = None) -> Case:
         """With what changes when the fault begins, and when it ends."""
@@ -67,6 +69,8 @@ class Fault:
     expected: frozenset[Bottleneck] = frozenset()
     is_quiet: bool = False
     """Whether it does not even look like one."""
+    is_paired: bool = True
+    """Whether it is injected with others as well."""
 
 
 def steady() -> Load:
@@ -139,6 +143,18 @@ def _heavy_work(case: Case, chance: random.Random, severity: int) -> Case:
     return case.with_shifts(Shift(0, service_factor=factor), Shift(0, service_factor=1.0))
 
 
+def _slow_backend(case: Case, chance: random.Random, severity: int) -> Case:
+    factor = _draw(chance, severity, 2.0, 2.5, 3.5, 5.0)
+    several = replace(case, has_backends=True).changed(max_replicas=3 * PODS)
+    return several.with_shifts(Shift(0, service_factor=factor), Shift(0, service_factor=1.0))
+
+
+def _static_requests(case: Case, chance: random.Random, severity: int) -> Case:
+    """A share of what is asked for is files, each of which takes three times as long as a usual request."""
+    ratio = _draw(chance, severity, 0.3, 0.45, 0.6, 0.8)
+    return case.with_shifts(Shift(0, static_ratio=ratio), Shift(0, static_ratio=0.0))
+
+
 def _failing(case: Case, chance: random.Random, severity: int) -> Case:
     ratio = _draw(chance, severity, 0.07, 0.15, 0.4, 0.8)
     return case.with_shifts(Shift(0, failing_ratio=ratio), Shift(0, failing_ratio=0.0))
@@ -163,6 +179,10 @@ def _unattainable(case: Case, chance: random.Random, severity: int) -> Case:
 
 def _quiet(case: Case, chance: random.Random, severity: int) -> Case:
     return case
+
+
+def _quiet_backends(case: Case, chance: random.Random, severity: int) -> Case:
+    return replace(case, has_backends=True)
 
 
 def _wandering(case: Case, chance: random.Random, severity: int) -> Case:
@@ -197,11 +217,14 @@ FAULTS: Mapping[str, Fault] = {
     "exhausted pool": Fault(_exhausted_pool, frozenset({Bottleneck.CONNECTION_POOL_BOUND})),
     "low CPU limit": Fault(_low_limit, frozenset({Bottleneck.CPU_THROTTLED})),
     "slow release": Fault(_slow_release, frozenset({Bottleneck.ROLLOUT_REGRESSION})),
+    "slow backend": Fault(_slow_backend, frozenset({Bottleneck.BACKEND_SKEW}), is_paired=False),
+    "static requests": Fault(_static_requests, LOAD),
     "failing fast": Fault(_failing, frozenset({Bottleneck.FAST_FAILING})),
     "no nodes": Fault(_no_nodes, frozenset({Bottleneck.NODE_PRESSURE})),
     "few workers": Fault(_few_workers, frozenset({Bottleneck.QUEUE_BACKLOG})),
     "unattainable target": Fault(_unattainable, frozenset({Bottleneck.UNREACHABLE_TARGET})),
     "quiet": Fault(_quiet, is_quiet=True),
+    "quiet backends": Fault(_quiet_backends, is_quiet=True),
     "wandering load": Fault(_wandering, is_quiet=True),
     "release, load rises": Fault(_release_with_a_rise),
     "busy neighbour": Fault(_busy_neighbour),

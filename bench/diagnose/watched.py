@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.diagnose.faults import BEGIN_SECONDS, END_SECONDS, FAULTS, SEVERITIES, Case, calm
+from bench.traffic.fleet import CYCLE_SECONDS, NAMES, Fleet
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core.measure import Series
 from perfslo.core.model import Bottleneck, Value
@@ -114,9 +115,22 @@ def run(faults: Sequence[str], name: str, load: Load, seed: int) -> Done:
     for fault in faults:
         severity = chance.randrange(len(SEVERITIES))
         case, least = FAULTS[fault].inject(case, chance, severity), min(least, severity)
+    heard = heard_of_backends if case.has_backends else heard_of_one
+    return Done(tuple(faults), SEVERITIES[least], name, seed, verdict(heard(case, seed)))
+
+
+def heard_of_one(case: Case, seed: int) -> Sequence[Bottleneck]:
+    """What is said of a service while the fault lasts."""
     watched = Watched(case, seed)
     simulate(case.scenario, watched, seed)
-    return Done(tuple(faults), SEVERITIES[least], name, seed, verdict(watched.said))
+    return watched.said
+
+
+def heard_of_backends(case: Case, seed: int) -> Sequence[Bottleneck]:
+    """The same of three behind one route, whose weights the operator moves; nothing tells of what is behind them."""
+    found = Fleet(case.scenario, {NAMES[0]: case.scenario.shifts}, "Auto", seed).play().found
+    first, last = (round(edge / CYCLE_SECONDS) - 1 for edge in (BEGIN_SECONDS, END_SECONDS))
+    return found[first:last]
 
 
 def read(rows: Sequence[Sequence[object]]) -> list[Done]:

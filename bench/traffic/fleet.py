@@ -18,7 +18,7 @@ from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import knobs
 from perfslo.core.measure import Answer, Row, Series
 from perfslo.core.memory import Memory
-from perfslo.core.model import Change, ChangeResult, Missing, Observation, Replicas, Route, Target
+from perfslo.core.model import Bottleneck, Change, ChangeResult, Missing, Observation, Replicas, Route, Target
 from perfslo.core.steps import Scale, Step, TargetRef, Weigh
 from perfslo.simulate.model import Minute, Scenario, Shift
 from perfslo.simulate.policies.perfslo import BEGIN, Sight, promised
@@ -43,6 +43,8 @@ class Came:
     """Of all backends together; percentiles of all together are not known."""
     turned: int
     """How often the weight that did so most often changed its direction."""
+    found: tuple[Bottleneck, ...]
+    """What the operator took it for: in each cycle, the first at CYCLE_SECONDS."""
 
 
 class Fleet:
@@ -67,6 +69,7 @@ class Fleet:
         self._memory = Memory()
         self._weights = dict(zip(NAMES, _equal(len(NAMES)), strict=True))
         self._moves: dict[str, list[int]] = {name: [] for name in NAMES}
+        self._found: list[Bottleneck] = []
         replicas = math.ceil(first_replicas(scenario) / len(NAMES))
         self._worlds = {
             name: World(replace(scenario, shifts=befalls.get(name, ())), len(NAMES) * seed + number, replicas)
@@ -86,7 +89,8 @@ class Fleet:
             world.advance(end)
             world.engine.finish()
         each = [minutes(self._scenario, world) for world in self._worlds.values()]
-        return Came(tuple(map(_together, zip(*each, strict=True))), max(map(_turns, self._moves.values())))
+        together = tuple(map(_together, zip(*each, strict=True)))
+        return Came(together, max(map(_turns, self._moves.values())), tuple(self._found))
 
     def _advance(self, until: float) -> None:
         looks = math.ceil(CYCLE_SECONDS / LOOK_SECONDS) if self._least_request else 1
@@ -98,6 +102,7 @@ class Fleet:
 
     def _turn(self, decision_id: str, now: float) -> None:
         decision, change = decide(self._spec, self._memory, self._observe(now)), None
+        self._found.append(decision.diagnosis.bottleneck)
         if decision.plan and decision.plan.steps:
             change = self._carried_out(decision, decision.plan.steps[0], decision_id, now)
         self._memory, _ = conclude(self._spec, decision, change)

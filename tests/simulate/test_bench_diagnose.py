@@ -24,7 +24,7 @@ from bench.diagnose.faults import (
     steady,
 )
 from bench.diagnose.figures import by_class, missed_of_two, summary, table
-from bench.diagnose.watched import NOTHING, QUEUE_SECONDS, Done, queue_age_seconds, verdict
+from bench.diagnose.watched import NOTHING, QUEUE_SECONDS, Done, queue_age_seconds, run, verdict
 from perfslo.core.model import Bottleneck
 from perfslo.simulate.model import Load
 
@@ -68,7 +68,9 @@ def test_each_fault_is_run_alone_and_with_another_under_each_load_in_turn() -> N
     assert alone == [(fault,) for fault in FAULTS]
     two = [cell.faults for cell in cells if len(cell.faults) == 2]
     assert all(FAULTS[one].expected and FAULTS[other].expected and one != other for one, other in two)
-    assert len(two) == 3 * sum(1 for fault in FAULTS.values() if fault.expected)
+    assert {one for one, _ in two} == {name for name, fault in FAULTS.items() if fault.expected and fault.is_paired}
+    assert len(two) == 3 * len({one for one, _ in two})
+    assert all(FAULTS[other].is_paired for _, other in two)
     for faults in (1, 2):
         seeds = [cell.seed for cell in cells if len(cell.faults) == faults]
         assert seeds == sorted(seeds), "what is done early is a whole benchmark"
@@ -102,6 +104,11 @@ def test_a_trace_is_made_as_high_as_the_pods_were_made_for_and_cut_off_above() -
     assert 0.5 * RPS < load.at(0.0) < RPS
     short = of_trace(replace(trace, times_seconds=tuple(t / 10 for t in trace.times_seconds)))
     assert short.duration_seconds == pytest.approx(DURATION_SECONDS)
+
+
+def test_what_befalls_one_of_three_backends_is_heard_of_all_of_them() -> None:
+    assert run(("slow backend",), "steady", steady(), 108).found == "BackendSkew"
+    assert run(("quiet backends",), "steady", steady(), 108).found == NOTHING
 
 
 def test_work_piles_up_only_where_too_few_workers_are_left_and_only_so_long() -> None:
