@@ -57,3 +57,10 @@ def test_samples_are_kept_as_long_as_somebody_looks_back(cycle_seconds: float, k
     assert [len(samples) for samples in (known.arrivals, known.in_flight, known.readies)] == [kept] * 3
     start = seen.time - scale.window_seconds
     assert known.arrivals[0].time <= start, "a whole window is looked at"
+
+
+@pytest.mark.parametrize(("ago", "arriving"), [(15.0, 151.0), (60.0, 130.0)])
+def test_a_step_is_only_sharpened_by_what_was_seen_a_cycle_before(ago: float, arriving: float) -> None:
+    before = memory(time=NOW - ago, completions=100.0)
+    known = evidence.gathered(spec(), before, observation(completions_per_second=Value(130.0)))
+    assert known.arrivals[-1].value == pytest.approx(arriving, rel=0.01)

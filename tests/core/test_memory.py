@@ -21,6 +21,7 @@ from perfslo.core.memory import (
     Curve,
     Decision,
     Errors,
+    Expected,
     Ledger,
     Memory,
     Order,
@@ -73,7 +74,8 @@ memories = st.builds(
     ledgers=st.dictionaries(words, ledgers, max_size=3),
     recommendations=st.lists(st.builds(Recommendation, finite, finite, st.integers(0, 99)), max_size=50).map(tuple),
     highs=st.lists(st.builds(Sample, finite, finite), max_size=13).map(tuple),
-    arrivals=st.just((Sample(1.0, 2.0),)),
+    time=st.none() | finite,
+    arrivals=st.lists(st.builds(Sample, finite, finite), max_size=40).map(tuple),
 )
 
 
@@ -85,22 +87,34 @@ def test_encoded_memory_fits_the_status_and_is_read_back(remembered: Memory) -> 
     back = codec.decode(text)
     # What was shed is gone; what is there is what was, to four digits; and it stays so.
     assert codec.encode(back) == text
-    assert back.arrivals == ()
     assert len(back.history) <= len(remembered.history)
     for kept, original in zip(back.history, remembered.history, strict=False):
         assert (kept.id, kept.current, kept.final) == (original.id, original.current, original.final)
 
 
-def test_slow_facts_survive_and_fast_ones_do_not() -> None:
+def test_what_is_known_just_now_survives_but_for_what_this_process_counted() -> None:
     curve = Curve(bins=(Bin(5.0, 400.0, 2.0),), low=5.5, median=6.0)
     before = Memory(
         capacities=(Capacity("v1", 9.0, True, {"0.2s/0.05": curve}),),
         startup_seconds=7.0,
+        counts={"p95": Counted(7.0, 1.0)},
+        time=160.0,
+        desired=3,
         known_since=100.0,
+        arrivals=(Sample(145.0, 20.0), Sample(160.0, 21.0)),
+        expected=(Expected(190.0, 20.0, 0.1),),
         order=Order("d", 1.0, 2, 3, 4.0, 5.0, None),
     )
-    after = codec.decode(codec.encode(before))
-    assert after == replace(before, known_since=None, order=None)
+    assert codec.decode(codec.encode(before)) == replace(before, counts={})
+    part = codec.decode(codec.encode(Memory(backends={"a": before}))).backends["a"]
+    assert part == replace(before, counts={})
+
+
+def test_whoever_has_no_room_for_what_was_asked_for_does_not_believe_to_have_seen_it() -> None:
+    chance = random.Random(3)
+    asked = tuple(Recommendation(10.0 * n, 10.0 * n, 9_000_000 - 1000 * n - chance.randrange(1000)) for n in range(999))
+    before = Memory(recommendations=asked, time=160.0, known_since=100.0, arrivals=(Sample(160.0, 21.0),))
+    assert codec.decode(codec.encode(before)) == Memory()
 
 
 def test_the_last_hour_survives_as_far_as_reductions_look_back() -> None:

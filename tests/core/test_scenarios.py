@@ -153,7 +153,7 @@ def test_fallback_only_raises() -> None:
     assert all(not c.plan.steps for c in drive(world, spec, 20 * 15.0, cycles[-1].memory))
 
 
-def test_a_restart_reduces_nothing_for_a_window_and_keeps_what_was_learnt() -> None:
+def test_a_restart_after_a_silence_reduces_nothing_for_a_window_and_keeps_what_was_learnt() -> None:
     service, threshold, capacity = POD
     unit = LONG.unit_seconds
     world = World(service, lambda t: 3 * capacity if t < 90 * unit else capacity, replicas=4, scale=LONG, seed=2)
@@ -161,14 +161,15 @@ def test_a_restart_reduces_nothing_for_a_window_and_keeps_what_was_learnt() -> N
     before = list(drive(world, spec, 92 * unit))[-1]
     replicas = world.desired
     reborn = codec.decode(codec.encode(before.memory))
-    held = list(drive(world, spec, 92 * unit + LONG.down_window_seconds - unit, reborn))
+    world.advance(102 * unit)
+    held = list(drive(world, spec, 102 * unit + LONG.down_window_seconds - unit, reborn))
     assert all(not c.plan.steps for c in held)
     assert any("ColdStart" in c.plan.limited_by for c in held)
     kept = held[0].memory.capacities[0].curves
     assert {key: curve.median for key, curve in kept.items()} == pytest.approx(
         {key: curve.median for key, curve in before.memory.capacities[0].curves.items()}, rel=1e-3
     )
-    list(drive(world, spec, 140 * unit, held[-1].memory))
+    list(drive(world, spec, 150 * unit, held[-1].memory))
     assert world.desired < replicas
 
 

@@ -1,4 +1,4 @@
-"""What a memory keeps in the status: its slow facts, as text of bounded length."""
+"""What a memory keeps in the status, as text of bounded length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,8 +20,10 @@ from perfslo.core.memory import (
     Counted,
     Decision,
     Errors,
+    Expected,
     Ledger,
     Memory,
+    Order,
     Recommendation,
     Regret,
     Sample,
@@ -45,6 +47,36 @@ MAX_SCALE_EVENTS = 40
 
 
 @dataclass(frozen=True, slots=True)
+class _Now:
+    """The fast facts, which are believed for as long as `iterate.absorb` takes a silence for a pause."""
+
+    time: float | None = None
+    desired: int | None = None
+    known_since: float | None = None
+    missing_cycles: int = 0
+    completions: float | None = None
+    arrivals: tuple[Sample, ...] = ()
+    in_flight: tuple[Sample, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    ready: int = 0
+    readies: tuple[Sample, ...] = ()
+    ready_since: float | None = None
+    clean_since: float | None = None
+    strained: bool = False
+    saturated_since: float | None = None
+    breached_since: float | None = None
+    calm_since: float | None = None
+    troubled_since: float | None = None
+    slow_ratios: tuple[Sample, ...] = ()
+    easing: bool = False
+    order: Order | None = None
+    fruitless: int = 0
+
+
+_FAST = tuple(each.name for each in fields(_Now))
+
+
+@dataclass(frozen=True, slots=True)
 class _Lately:
     """Of the last hours and days: whoever does not know it reduces too early, or too often."""
 
@@ -56,6 +88,8 @@ class _Lately:
     used: Counted = Counted()
     spend: float = 1.0
     season: Season = Season()
+    now: _Now = _Now()
+    """Here, since whoever forgets what was asked for must not believe to have seen it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +119,7 @@ _SAVED: TypeAdapter[_Saved] = TypeAdapter(_Saved)
 
 
 def encode(memory: Memory) -> str:
-    """The slow facts as text of at most MAX_ENCODED_BYTES; what does not fit is dropped, oldest first."""
+    """The memory as text of at most MAX_ENCODED_BYTES; what does not fit is dropped, oldest first."""
     saved = _Saved(
         VERSION,
         memory.capacities,
@@ -146,6 +180,7 @@ def _memory(saved: _Saved | _SavedBackend) -> Memory:
         lately=lately.used,
         spend=lately.spend,
         season=lately.season,
+        **{name: getattr(lately.now, name) for name in _FAST},
     )
 
 
@@ -159,6 +194,7 @@ def _lately(memory: Memory) -> _Lately:
         memory.lately,
         memory.spend,
         memory.season,
+        _Now(**{name: getattr(memory, name) for name in _FAST}),
     )
 
 

@@ -51,8 +51,9 @@ def _saw_latency(spec: PerformanceSLOSpec, memory: Memory, observation: Observat
 
 
 def _saw_load(memory: Memory, observation: Observation) -> Memory:
-    now = observation.time
+    now, scale = observation.time, observation.scale
     completions = objectives.number(observation.completions_per_second)
+    follows = memory.time is not None and now - memory.time < 2.0 * scale.cycle_seconds
     series = (observation.completions_per_second, *observation.latency.values())
     complete = completions is not None and all(objectives.known(s) for s in series) and not observation.source_problem
     own_series_missing = not observation.source_problem and any(isinstance(s, Missing | Stale) for s in series)
@@ -69,8 +70,8 @@ def _saw_load(memory: Memory, observation: Observation) -> Memory:
     if not complete or completions is None:
         return memory
     # After a gap the first windows hold part of what happened: a rise from these is none.
-    settled = memory.known_since is not None and now - memory.known_since >= observation.scale.window_seconds
-    finished = forecast.sharpened(completions, memory.completions if settled else None, observation.scale)
+    settled = follows and memory.known_since is not None and now - memory.known_since >= scale.window_seconds
+    finished = forecast.sharpened(completions, memory.completions if settled else None, scale)
     queued = _queued_per_second(in_flight)
     # A queue that has just begun to grow did not do so all through the interval: its end sees about twice the mean.
     arriving = max(

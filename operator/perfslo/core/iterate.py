@@ -24,6 +24,8 @@ from perfslo.core.timescale import TimeScale
 
 GAP_UNITS = 5.0
 """A longer pause between two observations (or a clock that went back) makes the fast facts those of another time."""
+UNSEEN_UNITS = 2.5
+"""After a longer pause than that of one cycle, more may have been asked for in between than before and after it."""
 MAX_RECOMMENDATIONS = 400
 MAX_SCALE_EVENTS = 400
 LONGEST_BEHAVIOR_SECONDS = 3600.0
@@ -38,6 +40,7 @@ def absorb(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -
     now, scale = observation.time, observation.scale
     if memory.time is None or not 0 <= now - memory.time <= GAP_UNITS * scale.unit_seconds:
         memory = _slow_facts(memory, now)
+    memory = _asked_unseen(memory, observation)
     elapsed = now - memory.time if memory.time is not None else 0.0
     memory = usual.noticed(spec, memory, observation)
     memory = evidence.gathered(spec, memory, observation)
@@ -81,7 +84,7 @@ def record(
     wanted = plan.proposed_replicas
     if wanted is not None and overload.flooded(memory):  # what empties queues is not what the load will need
         wanted = min(wanted, int(plan.numbers.get("steady", wanted)))
-    memory = replace(memory, last_decision=decision, recommendations=_recommended(memory, now, wanted))
+    memory = replace(memory, last_decision=decision, recommendations=_recommended(memory, now, wanted), desired=desired)
     if change is None:
         return memory
     memory = replace(memory, history=_remembered(memory.history, decision))
@@ -96,6 +99,7 @@ def record(
     completions = objectives.number(observation.completions_per_second)
     return replace(
         memory,
+        desired=step.wanted,
         scale_events=(*memory.scale_events, ScaleEvent(now, step.wanted - step.current, demand))[-MAX_SCALE_EVENTS:],
         order=Order(
             decision_id=change.decision_id,
@@ -127,9 +131,23 @@ def _slow_facts(memory: Memory, now: float) -> Memory:
         recommendations=_past(memory.recommendations, now),
         scale_events=_past(memory.scale_events, now),
         regrets=_past(memory.regrets, now),
+        season=memory.season,
         lately=memory.lately,
         spend=memory.spend,
     )
+
+
+def _asked_unseen(memory: Memory, observation: Observation) -> Memory:
+    """All replicas that there are count as asked for, if somebody else ordered some, or may have had use for them.
+
+    That is whoever writes to the workload by hand, or a leader before us who could not write down what it did.
+    """
+    now, desired = observation.time, observation.replicas.desired
+    if memory.time is None or memory.desired is None:
+        return memory
+    if desired <= memory.desired and now - memory.time <= UNSEEN_UNITS * observation.scale.unit_seconds:
+        return memory
+    return replace(memory, recommendations=_recommended(memory, now, desired))
 
 
 def _past(events: tuple[Event, ...], now: float) -> tuple[Event, ...]:

@@ -1,8 +1,9 @@
 """What is remembered of one SLO from cycle to cycle.
 
 Slow facts (capacity, start-up time, decisions, the error budget, what was asked for and what came in the last hour)
-survive a restart: `codec` carries them through the status. Fast ones (arrivals, what is settling) are rebuilt by
-observing; until they are, nothing is reduced.
+survive a restart: `codec` carries them through the status. Fast ones (arrivals, what is settling) do, too, and are
+believed after a short pause only; after a longer one they are rebuilt by observing, and until they are, nothing is
+reduced.
 """
 
 from __future__ import annotations
@@ -252,11 +253,13 @@ class Memory:
     """Requests of the last hour or so, decayed, and how many slow ones were allowed, times what was used of that."""
     spend: float = 1.0
     """Times the planned part of the allowance: more when less was used than planned (see `sizing`)."""
+    counts: Mapping[str, Counted] = field(default_factory=dict)
+    """Requests that this process counted since it began, by what is promised."""
     # fast facts
     time: float | None = None
     """Of the newest observation."""
-    counts: Mapping[str, Counted] = field(default_factory=dict)
-    """Requests that this process counted since it began, by what is promised."""
+    desired: int | None = None
+    """Replicas that were ordered when its turn was over."""
     known_since: float | None = None
     """Since when the load and latencies have been known without a break; None while they are not."""
     missing_cycles: int = 0
