@@ -111,6 +111,18 @@ async def test_what_was_learnt_alone_is_written_now_and_then() -> None:
     assert len(desk.door.statuses) == 2, "nothing new was learnt"
 
 
+async def test_while_a_reduction_waits_what_a_new_leader_would_need_is_written_each_cycle() -> None:
+    desk = Desk()
+    waiting = turn(FAST, plan=plan(4, 4, "StabilizationWindow", proposed=2))
+    for number in range(3):
+        await desk.tell(replace(waiting, memory=memory(time=NOW + number)))
+    assert len({status["memory"]["data"] for status in desk.door.statuses}) == 3
+    done = turn(FAST, plan=plan(4, 4, "NoProof", proposed=2))
+    for number in range(3):
+        await desk.tell(replace(done, memory=memory(time=NOW + number)))
+    assert len(desk.door.statuses) == 4, "that it waits for something else than time is news once"
+
+
 async def test_a_transition_is_told_once() -> None:
     desk = Desk()
     for latency in (FAST, SLOW, SLOWER, SLOW, FAST, FAST):

@@ -27,6 +27,10 @@ log = structlog.get_logger(__name__)
 MEMORY_REFRESH_SECONDS = 3600.0
 """What was learnt goes along with the news, and is worth a write of its own only now and then: a restart loses at most
 so much of it, from a time in which no number left its band. Thousands of SLOs at rest are not written for it."""
+WAITING_REFRESH_UNITS = 1.0
+"""The same while a reduction waits for nothing but time: a new leader goes on waiting if the memory that it finds is a
+cycle or two old, and else begins anew (see `iterate.UNSEEN_UNITS`)."""
+_WAITS = {"StabilizationWindow", "FlapBudget", "LoadReturns"}
 
 REPORTS_A_WRITE = 4
 """Times what the budget lets through at once. Most turns say what the one before said, but for the noise of their
@@ -122,7 +126,7 @@ class Scribe:
         page.status, page.gist, page.reported_at = _packed(status), gist(turn) if turn else None, now
         page.is_news = notable.differs(_without_memory(written), status) or (
             turn is not None
-            and now - page.written_at > MEMORY_REFRESH_SECONDS
+            and now - page.written_at >= _refresh_seconds(turn)
             and _remembered(turn) != written.get("memory")
         )
         page.is_urgent = _essence(written) != _essence(status)
@@ -179,6 +183,13 @@ def _unpacked(packed: bytes) -> JSON:
 def _remembered(turn: Turn) -> JSON:
     """What the status keeps of the memory: made for a write alone, as it takes as long as all the rest."""
     return {"version": codec.VERSION, "data": codec.encode(turn.memory)}
+
+
+def _refresh_seconds(turn: Turn) -> float:
+    plans = [turn.plan, *(part.plan for part in turn.parts.values())]
+    if turn.observation and any(plan and _WAITS & {*plan.limited_by} for plan in plans):
+        return WAITING_REFRESH_UNITS * turn.observation.scale.unit_seconds
+    return MEMORY_REFRESH_SECONDS
 
 
 def _without_memory(status: JSON) -> JSON:
