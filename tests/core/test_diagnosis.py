@@ -115,16 +115,21 @@ def test_what_the_version_before_was_only_thought_to_carry_is_no_regression() ->
     capacities = tuple(Capacity(name, curves={"0.2s/0.05": curve}) for name, curve in (("v2", new), ("v1", old)))
     known = memory(capacities=capacities, slow_ratios=_ratio(SLOW))
 
-    def found(rates: tuple[float, ...], pods: int, pods_before: int) -> Bottleneck:
-        arrivals = tuple(Sample(NOW - 15.0 * ago, rate) for ago, rate in reversed([*enumerate(reversed(rates))]))
-        readies = (Sample(NOW - 30.0, float(pods_before)), Sample(NOW, float(pods)))
-        seen = observation(SLOW, Replicas(pods, pods, version="v2"))
-        return identify.diagnose(spec(), replace(known, arrivals=arrivals, readies=readies), seen).bottleneck
+    def found(completed: float, pods_before: int = 2, queued: float = 0.0, thought: float = 0.0) -> Bottleneck:
+        seen = observation(SLOW, Replicas(2, 2, version="v2"), completions_per_second=Value(completed))
+        readies = (Sample(NOW - 30.0, float(pods_before)), Sample(NOW, 2.0))
+        waiting = (Sample(NOW - 45.0, 9.0), Sample(NOW - 15.0, 9.0 + 30.0 * queued))
+        arrivals = (Sample(NOW, max(completed, thought)),)
+        return identify.diagnose(
+            spec(), replace(known, arrivals=arrivals, readies=readies, in_flight=waiting), seen
+        ).bottleneck
 
-    assert found((42.0, 41.0, 42.0), 2, 2) == Bottleneck.ROLLOUT_REGRESSION, "21/s a pod, as before"
-    assert found((52.0, 52.0, 52.0), 2, 2) == Bottleneck.SATURATED, "nobody has seen 26/s kept"
-    assert found((60.0, 60.0, 42.0), 2, 2) == Bottleneck.SATURATED, "what was slow came with the load before"
-    assert found((60.0, 60.0, 60.0), 3, 2) == Bottleneck.SATURATED, "or with fewer pods"
+    assert found(42.0) == Bottleneck.ROLLOUT_REGRESSION, "21/s a pod, as before"
+    assert found(42.0, thought=60.0) == Bottleneck.ROLLOUT_REGRESSION, "whatever Little's law makes of a queue"
+    assert found(52.0) == Bottleneck.SATURATED, "nobody has seen 26/s kept"
+    assert found(42.0, pods_before=1) == Bottleneck.SATURATED, "that was slow with fewer pods"
+    assert found(30.0, queued=12.0) == Bottleneck.ROLLOUT_REGRESSION, "21/s a pod came"
+    assert found(30.0, queued=22.0) == Bottleneck.SATURATED, "26/s a pod came"
 
 
 @pytest.mark.parametrize(

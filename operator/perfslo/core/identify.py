@@ -223,9 +223,19 @@ def _before_rollout(spec: PerformanceSLOSpec, memory: Memory, observation: Obser
         return None
     least = min(each or 0.0 for each in carried)
     start = observation.time - observation.scale.window_seconds
-    loads = [sample.value for sample in memory.arrivals if sample.time > start]
     pods = min([observation.replicas.ready, *(sample.value for sample in memory.readies if sample.time > start)])
-    return least if sum(loads) <= BY_LOAD * least * pods * len(loads) else None
+    return least if _came(memory, observation) <= BY_LOAD * least * pods else None
+
+
+def _came(memory: Memory, observation: Observation) -> float:
+    """Requests a second of the whole window: those completed, and by how many more are in flight since it began."""
+    completed = objectives.number(observation.completions_per_second) or 0.0
+    start = observation.time - observation.scale.window_seconds
+    waiting = [sample for sample in memory.in_flight if sample.time >= start]
+    if len(waiting) < 2:
+        return completed
+    first, last = waiting[0], waiting[-1]
+    return completed + max(0.0, last.value - first.value) / (last.time - first.time)
 
 
 def _unbroken(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> tuple[Bottleneck, str]:
