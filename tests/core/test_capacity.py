@@ -80,3 +80,27 @@ def test_a_load_that_kept_the_promise_is_known_after_a_quiet_time(slow_share: fl
     bins = (Bin(5.0, 2_000.0, 9.0), Bin(15.0, 30_000.0, slow_share * 30_000.0))
     assert capacity.explored(Curve(bins=bins), 0.05) == pytest.approx(known)
     assert capacity.explored(Curve(bins=bins[1:]), 0.05) == math.inf
+
+
+def learnt(known: Capacity, load: float, slow_share: float, windows: int) -> Capacity:
+    """After so many whole windows of 60 s of two pods."""
+    for _ in range(windows):
+        requests = 120.0 * load
+        known = capacity.learn(known, "p95", 0.05, capacity.Window(load, requests, slow_share * requests, new=1.0))
+    return known
+
+
+def test_a_service_that_is_well_again_is_thought_to_carry_what_it_did_before_it_became_slow() -> None:
+    well = learnt(Capacity("v1"), 30.0, 0.01, 10)
+    slow = learnt(learnt(well, 30.0, 0.25, 3), 3.0, 0.25, 10)
+    assert capacity.least(slow)
+    assert (capacity.least(slow) or 0.0) < 5.0
+    again = learnt(slow, 3.0, 0.0, 5)
+    assert (capacity.least(again) or 0.0) > 25.0
+    assert capacity.explored(again.curves["p95"], 0.05) > 30.0
+
+
+def test_one_that_is_only_better_is_soon_known_not_to_carry_what_it_did() -> None:
+    slow = learnt(learnt(learnt(Capacity("v1"), 30.0, 0.01, 10), 30.0, 0.25, 3), 3.0, 0.25, 10)
+    better = learnt(learnt(slow, 3.0, 0.0, 5), 20.0, 0.2, 3)
+    assert (capacity.least(better) or 0.0) < 20.0

@@ -28,8 +28,8 @@ def jumpy(rate: float) -> Forecast:
     return Forecast(rate, rate, ((rate, 0.9), (1.3 * rate, 0.1)))
 
 
-def by(known: Capacity = KNOWN, curve: Curve = CURVE) -> sizing.Curves:
-    found = sizing.likely(known, curve, ALLOWED)
+def by(known: Capacity = KNOWN, curve: Curve = CURVE, idle: float = 0.0) -> sizing.Curves:
+    found = sizing.likely(known, curve, ALLOWED, idle)
     assert found
     return found
 
@@ -52,6 +52,12 @@ def test_little_more_is_assumed_than_was_seen() -> None:
     assert 900.0 / pods <= capacity.EXPLORED * sizing.BOLDER * 30.0
 
 
+def test_idle_pods_need_no_company_however_little_was_learnt_of_them() -> None:
+    unlearnt = by(NEW, replace(CURVE, bins=(Bin(2.0, 4000.0, 40.0),), median=2.5, low=2.0), idle=10.0)
+    assert sizing.fewest(unlearnt, steady(100.0), 0.6) == 10
+    assert sizing.fewest(unlearnt, jumpy(100.0), 0.6) == 13
+
+
 def test_what_completes_for_now_is_no_limit() -> None:
     rising = Capacity("v1", ceiling=20.0)
     assert by(rising).limits == by(NEW).limits
@@ -65,7 +71,7 @@ def test_what_was_saved_is_for_surprises_and_not_for_the_forecast_itself() -> No
 
 
 def test_taking_away_asks_for_more_than_adding() -> None:
-    sure = sizing.sure(KNOWN, CURVE, ALLOWED)
+    sure = sizing.sure(KNOWN, CURVE, ALLOWED, 0.0)
     assert sure
     memory = Memory()
     adding = sizing.fewest(by(), jumpy(700.0), sizing.used_share(memory))

@@ -70,6 +70,9 @@ HALF_LIFE_WINDOWS = 30.0
 ALARM_WINDOWS = 1.25
 """Surprise, in whole windows, after which the service counts as changed: one odd window is not enough."""
 KEPT_AFTER_CHANGE = 0.1
+WELL_AGAIN_REQUESTS = 2.0 * GOOD_REQUESTS
+"""Evidence of what was carried well before a service became slow, once it is better: for half an hour at 15 s scrapes,
+within which the load shows how it is."""
 NEW_VERSION_FACTOR = 0.9
 """Releases drift, and rarely for the better; the new version starts a little below the old one."""
 MAX_BINS = 16
@@ -197,7 +200,9 @@ def learn(capacity: Capacity, key: str, allowed: float, window: Window) -> Capac
         key: the promise, see `promise_key`.
         allowed: share of requests that may be slow.
     """
-    curve = _surprised(capacity.curves.get(key, Curve()), allowed, window)
+    curve = capacity.curves.get(key, Curve())
+    best = max((load for load in (curve.best, proven(curve, allowed)) if load), default=None)
+    curve = _surprised(replace(curve, best=best), allowed, window)
     if max(curve.worse, curve.better) > ALARM_WINDOWS:
         curve = _forgotten(curve, allowed, window)
         capacity = replace(capacity, ceiling=None, ceiling_settled=False)
@@ -227,7 +232,7 @@ def saturate(capacity: Capacity, completions_per_pod: float, settled: bool, allo
         if settled:
             # Evidence of more than saturated pods can carry is about another service than this one.
             kept = tuple(b for b in curve.bins if b.load <= CLIFF_SHARE * ceiling)
-            curve = Curve(bins=kept, hint=curve.hint if len(kept) == len(curve.bins) else None)
+            curve = Curve(bins=kept, hint=curve.hint if len(kept) == len(curve.bins) else None, best=curve.best)
         curves[key] = fit(curve, share, capacity)
     return replace(capacity, curves=curves)
 
@@ -339,10 +344,17 @@ def _surprised(curve: Curve, allowed: float, window: Window) -> Curve:
 
 
 def _forgotten(curve: Curve, allowed: float, window: Window) -> Curve:
-    """A little of the evidence of lower loads, as the service is another one now; higher loads tell nothing of it."""
-    below = tuple(b for b in curve.bins if b.load < window.load)
+    """A little of the evidence of lower loads, as the service is another one now; higher loads tell nothing of it.
+
+    One that became better and is well is thought to be what it was before it was slow, until load shows that it is not.
+    """
+    below = _scaled(tuple(b for b in curve.bins if b.load < window.load), KEPT_AFTER_CHANGE)
+    well = curve.better > ALARM_WINDOWS and window.slow <= GOOD_SHARE * allowed * window.requests
+    if well and curve.best is not None and curve.best > window.load:
+        before = Bin(curve.best, WELL_AGAIN_REQUESTS, 0.5 * GOOD_SHARE * allowed * WELL_AGAIN_REQUESTS)
+        return Curve(bins=(*below, before), best=curve.best)
     hint = carried(window.load, window.slow / window.requests, allowed)
-    return Curve(bins=_scaled(below, KEPT_AFTER_CHANGE), hint=hint)
+    return Curve(bins=below, hint=hint, best=curve.best)
 
 
 def _consistent(bins: tuple[Bin, ...], allowed: float) -> tuple[Bin, ...]:

@@ -40,6 +40,8 @@ class Curve:
     """The same the other way."""
     hint: float | None = None
     """Where the fit is thought to lie before evidence: the previous version's capacity, or that before a change."""
+    best: float | None = None
+    """The highest load per pod that was ever carried well: what a slow service may carry when it is well again."""
     low: float | None = None
     """Load per pod that keeps the promise with 80 % certainty; None before evidence."""
     median: float | None = None

@@ -66,24 +66,32 @@ def _sufficient(
         return "there are no requests"
     if objective.latency is None or pods < 1:
         return None
-    by = _sure(memory, observation, objective)
-    if by and sizing.keep(by, load, pods, sizing.left_share(memory)):
+    by, idle = _sure(memory, observation, objective), idle_load(observation, objective)
+    kept = sizing.keep(by, load, pods, sizing.left_share(memory)) if by else load.peak / pods <= idle
+    if kept and load.peak / pods <= idle:
+        return f"at {text.rate(load.peak)}/s {pods} are idle most of the time"
+    if kept and by:
         limit = text.seconds(objective.latency.threshold_seconds)
         count = f"{pods} {'pod keeps' if pods == 1 else 'pods keep'}"
         return (
             f"{count} {text.rate(load.peak)}/s under {limit} with margin ({text.rate(by.carried)}/s per pod is learnt)"
         )
-    if load.peak / pods * _busy_seconds(observation, objective) <= IDLE_CONCURRENCY:
-        return f"at {text.rate(load.peak)}/s {pods} are idle most of the time"
     return _worth_trying(memory, observation, objective, load.peak, pods)
 
 
+def idle_load(observation: Observation, objective: Objective) -> float:
+    """Requests a second per pod up to which pods are idle most of the time; 0 when unknown."""
+    reading = observation.latency.get(objective.name)
+    # An upper estimate of the mean response time; 0 without requests.
+    seconds = objectives.response_seconds(reading, 0.8) if isinstance(reading, Histogram) else 0.0
+    return IDLE_CONCURRENCY / seconds if seconds > 0 else 0.0
+
+
 def _fewest(memory: Memory, observation: Observation, objective: Objective, load: Forecast) -> int:
-    by_idleness = load.peak * _busy_seconds(observation, objective) / IDLE_CONCURRENCY
-    best = observation.replicas.desired if math.isinf(by_idleness) else max(1, math.ceil(by_idleness - 1e-9))
     if by := _sure(memory, observation, objective):
-        best = min(best, sizing.fewest(by, load, sizing.left_share(memory)))
-    return best
+        return sizing.fewest(by, load, sizing.left_share(memory))
+    idle = idle_load(observation, objective)
+    return max(1, math.ceil(load.peak / idle - 1e-9)) if idle else observation.replicas.desired
 
 
 def _sure(memory: Memory, observation: Observation, objective: Objective) -> Curves | None:
@@ -91,15 +99,8 @@ def _sure(memory: Memory, observation: Observation, objective: Objective) -> Cur
         return None
     known = capacity.select(memory.capacities, observation.replicas.version)
     curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-    return sizing.sure(known, curve, objective.latency.allowed_bad_ratio)
-
-
-def _busy_seconds(observation: Observation, objective: Objective) -> float:
-    """An upper estimate of the mean response time; infinite when unknown."""
-    reading = observation.latency.get(objective.name)
-    if not isinstance(reading, Histogram) or reading.total <= 0:
-        return math.inf
-    return objectives.response_seconds(reading, 0.8)
+    idle = idle_load(observation, objective)
+    return sizing.sure(known, curve, objective.latency.allowed_bad_ratio, idle)
 
 
 def _worth_trying(memory: Memory, observation: Observation, objective: Objective, load: float, pods: int) -> str | None:

@@ -77,29 +77,30 @@ class Curves:
     """Load per pod that keeps the promise."""
     limits: tuple[float, float]
     """Load per pod beyond which nothing is known, and beyond which nothing is completed."""
+    idle: float
+    """Load per pod up to which pods are idle most of the time: whatever is slow there, more of them are no faster."""
 
 
-def likely(known: Capacity, curve: Curve, allowed: float) -> Curves | None:
+def likely(known: Capacity, curve: Curve, allowed: float, idle: float) -> Curves | None:
     """As things probably are; None before evidence."""
     if curve.median is None:
         return None
     unknown, most = _limits(known, curve, allowed)
-    return Curves(curve, allowed, curve.median, (BOLDER * unknown, most))
+    return Curves(curve, allowed, curve.median, (BOLDER * unknown, most), idle)
 
 
-def sure(known: Capacity, curve: Curve, allowed: float) -> Curves | None:
+def sure(known: Capacity, curve: Curve, allowed: float, idle: float) -> Curves | None:
     """As they are with some certainty; None before evidence."""
     if curve.low is None:
         return None
-    return Curves(curve, allowed, curve.low, _limits(known, curve, allowed))
+    return Curves(curve, allowed, curve.low, _limits(known, curve, allowed), idle)
 
 
 def keep(by: Curves, load: Forecast, pods: int, used_share: float) -> bool:
     """Whether `pods` are expected to use at most that part of the allowance, and keep the promise at the forecast."""
     if pods < 1:
         return False
-    at_peak = capacity.predicted(by.curve, by.allowed, by.carried, by.limits, load.peak / pods)
-    if at_peak > min(used_share, PEAK_SHARE) * by.allowed:
+    if _slow_share(by, load.peak / pods) > min(used_share, PEAK_SHARE) * by.allowed:
         return False
     return expected_share(by, load, pods) <= used_share * by.allowed
 
@@ -109,8 +110,15 @@ def expected_share(by: Curves, load: Forecast, pods: int) -> float:
     requests = slow = 0.0
     for rate, chance in load.cases:
         requests += rate * chance
-        slow += rate * chance * capacity.predicted(by.curve, by.allowed, by.carried, by.limits, rate / pods)
+        slow += rate * chance * _slow_share(by, rate / pods)
     return slow / requests if requests > 0 else 0.0
+
+
+def _slow_share(by: Curves, load: float) -> float:
+    """Share of requests that more pods would make faster, at `load` per pod."""
+    if load <= by.idle:
+        return 0.0
+    return capacity.predicted(by.curve, by.allowed, by.carried, by.limits, load)
 
 
 def fewest(by: Curves, load: Forecast, used_share: float) -> int:

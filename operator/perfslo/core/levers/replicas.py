@@ -129,7 +129,8 @@ def _by_capacity(spec: PerformanceSLOSpec, memory: Memory, observation: Observat
             continue
         known = capacity.select(memory.capacities, observation.replicas.version)
         curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-        if by := sizing.likely(known, curve, objective.latency.allowed_bad_ratio):
+        idle = proof.idle_load(observation, objective)
+        if by := sizing.likely(known, curve, objective.latency.allowed_bad_ratio, idle):
             pods = sizing.fewest(by, load, sizing.used_share(memory))
             expected = f"{text.rate(load.peak)}/s{', as on both days before,' if load.announced else ''}"
             reason = f"load {expected} needs {pods} pods at {text.rate(load.peak / pods)}/s per pod"
