@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import backends, measure
+from perfslo.core import measure, members
 from perfslo.core.apportion import shares_of
 from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import knobs
@@ -138,7 +138,7 @@ class Fleet:
             name: Target(TargetRef("apps", "Deployment", name), name, own, frozenset({name}))
             for name, own in pods.items()
         }
-        whole = backends.together(targets, ROUTE).replicas
+        whole = members.together(targets, ROUTE).replicas
         return replace(
             self._seen(whole, _sum(series.values()), now),
             backends={name: self._seen(pods[name], series[name], now) for name in NAMES},

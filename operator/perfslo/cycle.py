@@ -11,7 +11,7 @@ from dataclasses import field
 import structlog
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import backends, budget, codec, measure
+from perfslo.core import budget, codec, measure, members
 from perfslo.core.backends import TRAFFIC
 from perfslo.core.decide import conclude, decide
 from perfslo.core.frozen import dataclass, replace
@@ -295,17 +295,17 @@ class Cycle:
         if spec.scale_target_ref:
             return Subject(slo, spec, self._world.target(slo.namespace, spec.scale_target_ref, now))
         found: dict[str, Target] = {}
-        for backend in backends.listed(spec):
+        for backend in members.listed(spec):
             if backend.scale_target_ref:
                 target = self._world.target(slo.namespace, backend.scale_target_ref, now)
                 if isinstance(target, TargetProblem):
                     return Subject(slo, spec, replace(target, message=f"backend {backend.name}: {target.message}"))
                 found[backend.name] = target
-        ref = backends.route_ref(spec)
+        ref = members.route_ref(spec)
         route = self._world.route(slo.namespace, ref, found.keys())
         if isinstance(route, Route):
             route = replace(route, original=original(self._claims, slo.namespace, route))
-        whole = backends.together(found, TargetRef(ref.group, ref.kind, ref.name))
+        whole = members.together(found, TargetRef(ref.group, ref.kind, ref.name))
         return Subject(slo, spec, whole, found, route)
 
     def _memory(self, slo: SLO) -> Memory:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import backends
+from perfslo.core import members
 from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import knobs
 from perfslo.core.memory import Memory
@@ -22,17 +22,20 @@ from perfslo.core.model import (
     Observation,
     Route,
     Signal,
+    Standing,
     Target,
     Value,
 )
-from perfslo.core.steps import Scale, TargetRef, Weigh
+from perfslo.core.steps import Scale, Switch, TargetRef, Weigh
 from tests.core.world import STOCK_BUCKETS, Service, World
 
 ROUTE = TargetRef("gateway.networking.k8s.io", "HTTPRoute", "web")
 
 
-def spec(*names: str, backend: dict[str, Any] | None = None, **changes: Any) -> PerformanceSLOSpec:
-    """P95 below 200 ms over backends of these names, each with 1 to 10 replicas; changes as in YAML."""
+def spec(
+    *names: str, backend: dict[str, Any] | None = None, levers: dict[str, Any] | None = None, **changes: Any
+) -> PerformanceSLOSpec:
+    """P95 below 200 ms over backends of these names, each with 1 to 10 replicas; changes and more levers as in YAML."""
     listed = [
         {"name": name, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}}
         | {"maxReplicas": 10}
@@ -43,7 +46,7 @@ def spec(*names: str, backend: dict[str, Any] | None = None, **changes: Any) -> 
         {
             "maxReplicas": 30,
             "objectives": [{"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}}],
-            "levers": {"traffic": {"routeRef": {"name": "web"}, "backends": listed}},
+            "levers": {"traffic": {"routeRef": {"name": "web"}, "backends": listed}, **(levers or {})},
             **changes,
         }
     )
@@ -54,6 +57,7 @@ class Split:
 
     def __init__(self, load: Callable[[float], float], weights: dict[str, int], **worlds: World) -> None:
         self.load, self.weights, self.worlds = load, weights, worlds
+        self.standing, self.signals = Standing(), dict[str, Signal]()
         self.failing = dict.fromkeys(worlds, 0.0)
         for name, world in worlds.items():
             world.load = self._share(name)
@@ -93,12 +97,14 @@ class Split:
         )
         return replace(
             first,
-            replicas=backends.together(targets, ROUTE).replicas,
+            replicas=members.together(targets, ROUTE).replicas,
             latency={"p95": whole},
             completions_per_second=_total([each.completions_per_second for each in seen.values()]),
             in_flight=_total([each.in_flight for each in seen.values()]),
             error_ratio=Value(failed / total.value if isinstance(total, Value) and total.value else 0.0),
             requests_counted=total,
+            standing=self.standing,
+            signals=self.signals,
             backends=seen,
             route=Route(ROUTE, "", "uid", dict(self.weights), sum(self.weights.values())),
         )
@@ -107,13 +113,17 @@ class Split:
         seen = world.observe(promise)
         reading = seen.latency["p95"]
         counted = Value(reading.total) if isinstance(reading, Histogram) else Value(0.0)
-        return replace(seen, requests_counted=counted, error_ratio=Value(self.failing[name]))
+        failed = Value(self.failing[name])
+        return replace(seen, requests_counted=counted, error_ratio=failed, signals=self.signals)
 
     def carry_out(self, step: object) -> None:
         if isinstance(step, Weigh):
             self.weights = dict(step.wanted)
         elif isinstance(step, Scale):
             self.worlds[step.subject].scale_to(step.wanted)
+        elif isinstance(step, Switch):
+            values = {**self.standing.values, (step.lever, step.subject): step.wanted}
+            self.standing = replace(self.standing, values=values)
 
     def bad_share(self, start: float, end: float, threshold: float) -> float:
         """By the clients' own clocks; failed ones are not counted."""
@@ -123,14 +133,20 @@ class Split:
         return sum(latency > threshold for latency in requests) / max(1, len(requests))
 
 
-def drive(split: Split, promise: PerformanceSLOSpec, until: float, mind: Memory | None = None) -> Iterator[Decision]:
+def drive(
+    split: Split,
+    promise: PerformanceSLOSpec,
+    until: float,
+    mind: Memory | None = None,
+    levers: Collection[str] = ("replicas", "traffic"),
+) -> Iterator[Decision]:
     """The pipeline, cycle by cycle, acting on the worlds."""
     mind = mind or Memory()
     number = 0
     while split.now < until:
         for world in split.worlds.values():
             world.advance(world.now + world.scale.cycle_seconds)
-        decision, change = decide(promise, mind, split.observe(promise)), None
+        decision, change = decide(promise, mind, split.observe(promise), levers=levers), None
         assert decision.plan is not None
         if decision.plan.steps:
             number += 1

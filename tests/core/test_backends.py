@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import backends
+from perfslo.core import members
+from perfslo.core.databases import Connections
 from perfslo.core.decide import Decision, conclude, decide
 from perfslo.core.levers import knobs
 from perfslo.core.memory import Bin, Capacity, Curve, Memory, Sample
@@ -20,6 +21,7 @@ from perfslo.core.model import (
     LatencyReading,
     Missing,
     Observation,
+    Plan,
     Replicas,
     Route,
     Standing,
@@ -28,7 +30,7 @@ from perfslo.core.model import (
     Value,
 )
 from perfslo.core.steps import Balance, Scale, Step, TargetRef, Weigh
-from perfslo.core.trials import Experiment, Tally, Trials
+from perfslo.core.trials import Experiment, Held, Tally, Trials
 from perfslo.core.weights import Traffic, Trim
 from tests.core import turns
 from tests.core.split import ROUTE, spec
@@ -64,7 +66,7 @@ def seen(
         for name, part in parts.items()
     }
     worst = max((part.latency["p95"] for part in parts.values()), key=lambda reading: reading is not FAST)
-    whole = turns.observation(worst, backends.together(targets, ROUTE).replicas)
+    whole = turns.observation(worst, members.together(targets, ROUTE).replicas)
     weights = {"a": 334, "b": 333, "c": 333}
     return replace(
         whole,
@@ -115,24 +117,24 @@ def test_all_is_well_and_nothing_moves() -> None:
 
 def test_bounds_are_for_all_of_them_together() -> None:
     promise = spec("a", "b", "c", backend={"minReplicas": 1, "maxReplicas": 8}, minReplicas=5, maxReplicas=10)
-    own = backends.own_specs(promise, seen(ready={"a": 6}))
+    own = members.own_specs(promise, seen(ready={"a": 6}))
     assert {name: (each.min_replicas, each.max_replicas) for name, each in own.items()} == {
         "a": (1, 6),
         "b": (1, 2),
         "c": (1, 2),
     }
-    few = backends.own_specs(promise, seen(ready={"a": 1, "b": 1, "c": 1}))
+    few = members.own_specs(promise, seen(ready={"a": 1, "b": 1, "c": 1}))
     assert few["a"].min_replicas == 3
 
 
 def test_the_cost_cap_is_for_all_of_them_together() -> None:
     promise = spec("a", "b", "c", cost={"replicaHourly": "1", "maxHourly": "7"})
-    assert backends.own_specs(promise, seen())["b"].max_replicas == 3
+    assert members.own_specs(promise, seen())["b"].max_replicas == 3
 
 
 def test_the_floor_of_the_fallback_is_for_all_of_them_together() -> None:
     promise = spec("a", "b", "c", fallback={"minReplicas": 8})
-    fallback = backends.own_specs(promise, seen())["b"].fallback
+    fallback = members.own_specs(promise, seen())["b"].fallback
     assert fallback
     assert fallback.min_replicas == 4
 
@@ -387,7 +389,7 @@ def test_all_together_are_the_sum_of_the_parts() -> None:
         "b": Replicas(2, 1, pending=1, cpu_request_cores=2.0, rolling_out=True),
     }
     targets = {name: Target(ROUTE, name, pods, frozenset({name})) for name, pods in parts.items()}
-    whole = backends.together(targets, ROUTE)
+    whole = members.together(targets, ROUTE)
     assert whole.pod_workloads == {"a", "b"}
     assert whole.replicas == Replicas(
         6,
@@ -407,5 +409,52 @@ def test_objectives_for_throughput_are_for_all_of_them_together(name: str) -> No
         {"name": "p95", "latency": {"percentile": 95, "threshold": "200ms"}},
         {"name": "much", "throughput": {"minPerSecond": "50"}},
     ]
-    own = backends.own_specs(spec("a", "b", "c", objectives=objectives), seen())
+    own = members.own_specs(spec("a", "b", "c", objectives=objectives), seen())
     assert [objective.name for objective in own[name].objectives] == ["p95"]
+
+
+DATABASE = {"database": {"budget": "main", "connectionsPerReplica": 10}}
+FLAG = {"configMap": "flags", "key": "CACHE", "onValue": "on", "offValue": "off"}
+CACHE = {"cache": {"tiers": [{"name": "redis", "flag": FLAG}]}}
+REDIS = ("cache", "redis")
+
+
+@pytest.mark.parametrize(
+    ("limit", "replicas"),
+    # With surge two backends of two pods hold 2 x 30, and the third may have 10 for each pod and a quarter more.
+    [(200, 4), (100, 3), (91, 2), (50, 2)],
+)
+def test_backends_share_the_connections_of_their_database(limit: int, replicas: int) -> None:
+    budget = Standing(connections=Connections(limit, 0))
+    promise = spec("a", "b", "c", levers=DATABASE)
+    decision = decided(mind(a=known(45.0)), seen(load={"a": 45.0}, standing=budget), promise)
+    plan = decision.parts["a"].plan
+    assert plan
+    assert plan.final_replicas == replicas
+    assert ("DatabaseBudget" in plan.limited_by) == (replicas < 4)
+
+
+def idle(**trials: Any) -> Memory:
+    """Each backend could do with fewer pods."""
+    return replace(mind(a=known(2.0), b=known(2.0), c=known(2.0)), trials=Trials(**trials))
+
+
+def few(**changes: Any) -> Observation:
+    return seen(ready={"a": 4}, load={"a": 2.0, "b": 2.0, "c": 2.0}, **changes)
+
+
+def test_no_backend_loses_pods_while_something_is_tried_or_a_cache_might_be_lost() -> None:
+    promise, on = spec("a", "b", "c", levers=CACHE), Standing(values={REDIS: "on"})
+    tried = Experiment("d9", NOW - 30.0, *REDIS, "off", "on", "DependencyBound", "p95", 9.0, Tally(900.0, 90.0), 8, 0.5)
+    held = Held(*REDIS, "off", NOW - 900.0, 0.3)
+
+    def planned(**trials: Any) -> Plan:
+        plan = decided(idle(**trials), few(standing=on), promise, levers=("replicas", "cache")).parts["a"].plan
+        assert plan
+        return plan
+
+    assert planned().final_replicas == 3
+    assert planned(pending=tried).final_replicas == 4
+    assert "Experiment" in planned(pending=tried).limited_by
+    assert planned(held=(held,)).final_replicas == 4, "six tenths of 2/s, at 0.3/s per pod"
+    assert "ColdCache" in planned(held=(held,)).limited_by

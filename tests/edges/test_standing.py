@@ -139,6 +139,8 @@ def test_what_one_was_ordered_is_not_left_for_those_whose_turn_comes_later() -> 
     survey.ordered(mine, Scale(1, 4, "offload", "workers", TargetRef("apps", "Deployment", "workers")))
     survey.ordered(other, Scale(4, 1))
     assert survey.standing(third, {}).connections == Connections(200, 50 + 50), "pods that leave hold theirs until then"
+    survey.ordered(other, Scale(2, 4, subject="blue", target=TargetRef("apps", "Deployment", "blue")))
+    assert survey.standing(third, {}).connections == Connections(200, 50 + 80), "two more of its backend's"
 
 
 def test_a_larger_pool_counts_from_the_moment_that_it_was_ordered() -> None:

@@ -14,11 +14,10 @@ from collections.abc import Mapping, Set
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.api.v1alpha1.common import ScaleTargetRef
-from perfslo.api.v1alpha1.levers import Backend, RouteRef
-from perfslo.core import capacity, guardrails, identify, text, trust
+from perfslo.core import capacity, guardrails, identify, members, text, trust
 from perfslo.core.apportion import apportion, shares_of
 from perfslo.core.frozen import dataclass, replace
-from perfslo.core.levers import knobs, replicas, traffic
+from perfslo.core.levers import cache, knobs, option, replicas, traffic
 from perfslo.core.levers.traffic import Carried, Part, Shift
 from perfslo.core.memory import Memory
 from perfslo.core.model import (
@@ -26,9 +25,7 @@ from perfslo.core.model import (
     Diagnosis,
     Observation,
     Plan,
-    Replicas,
     Route,
-    Target,
 )
 from perfslo.core.objectives import number
 from perfslo.core.steps import Scale, Step, TargetRef, Weigh
@@ -57,93 +54,6 @@ WEAK = 0.1
 """Of what a pod of the best backend carries: where one carries less, pods are no answer to anything."""
 
 
-def route_ref(spec: PerformanceSLOSpec) -> RouteRef:
-    """What shares the requests among its backends.
-
-    Raises:
-        ValueError: it has none.
-    """
-    if not spec.levers or not spec.levers.traffic:
-        raise ValueError("an SLO without a scaleTargetRef has levers.traffic, by the rules of its specification")
-    return spec.levers.traffic.route_ref
-
-
-def listed(spec: PerformanceSLOSpec) -> tuple[Backend, ...]:
-    """The backends that have a workload of their own."""
-    backends = spec.levers.traffic.backends if spec.levers and spec.levers.traffic else ()
-    return tuple(backend for backend in backends if backend.scale_target_ref)
-
-
-def together(targets: Mapping[str, Target], ref: TargetRef) -> Target:
-    """All of them as one target, that `ref` names."""
-    pods = [target.replicas for target in targets.values()]
-    return Target(
-        ref=ref,
-        uid="",
-        replicas=Replicas(
-            desired=sum(each.desired for each in pods),
-            ready=sum(each.ready for each in pods),
-            starting=sum(each.starting for each in pods),
-            pending=sum(each.pending for each in pods),
-            youngest_ready_age_seconds=_least([each.youngest_ready_age_seconds for each in pods]),
-            startup_seconds=max((each.startup_seconds for each in pods if each.startup_seconds), default=None),
-            rolling_out=any(each.rolling_out for each in pods),
-            cpu_request_cores=_each(pods, [each.cpu_request_cores for each in pods]),
-            cpu_limit_cores=_each(pods, [each.cpu_limit_cores for each in pods]),
-            memory_request_bytes=_each(pods, [each.memory_request_bytes for each in pods]),
-            memory_limit_bytes=_each(pods, [each.memory_limit_bytes for each in pods]),
-            host_network=any(each.host_network for each in pods),
-        ),
-        pod_workloads=frozenset().union(*(target.pod_workloads for target in targets.values())),
-    )
-
-
-def _least(values: list[float | None]) -> float | None:
-    return min((value for value in values if value is not None), default=None)
-
-
-def _each(pods: list[Replicas], values: list[float | None]) -> float | None:
-    """Of the average ready pod; None when that of some is not known."""
-    ready = [(each.ready, value) for each, value in zip(pods, values, strict=True) if each.ready]
-    if not ready or any(value is None for _, value in ready):
-        return None
-    return sum(count * (value or 0.0) for count, value in ready) / sum(count for count, _ in ready)
-
-
-def own_specs(spec: PerformanceSLOSpec, observation: Observation) -> Mapping[str, PerformanceSLOSpec]:
-    """What was promised for each backend, and what may be done there while the others stay as they are.
-
-    Bounds, the fallback's floor and the cost cap of the SLO are for all of them together.
-    """
-    desired = {name: seen.replicas.desired for name, seen in observation.backends.items()}
-    return {
-        backend.name: _own(spec, backend, sum(desired.values()) - desired[backend.name])
-        for backend in listed(spec)
-        if backend.name in desired
-    }
-
-
-def _own(spec: PerformanceSLOSpec, backend: Backend, others: int) -> PerformanceSLOSpec:
-    most = max(
-        backend.min_replicas, min(backend.max_replicas or spec.max_replicas, guardrails.most_replicas(spec) - others)
-    )
-    least = min(most, max(backend.min_replicas, spec.min_replicas - others))
-    fallback = spec.fallback
-    if fallback:
-        floor = min(most, max(least, fallback.min_replicas - others))
-        fallback = fallback.model_copy(update={"min_replicas": floor})
-    return spec.model_copy(
-        update={
-            "scale_target_ref": backend.scale_target_ref,
-            "min_replicas": least,
-            "max_replicas": most,
-            "fallback": fallback,
-            "objectives": tuple(objective for objective in spec.objectives if not objective.throughput),
-            "cost": type(spec.cost)(),
-        }
-    )
-
-
 # --- traffic -----------------------------------------------------------------------------------------------------
 
 
@@ -158,13 +68,14 @@ def weighed(
     seen = trust.saw(memory.traffic, route.weights, now, scale, route.original)
     settled = seen.moved_at is None or now - seen.moved_at >= scale.window_seconds
     new = min(1.0, elapsed / scale.window_seconds) if settled else 0.0
+    behind = frozenset(name for name, part in parts.items() if (part.memory.slow_ratio or 0.0) > 1.0)
+    is_shared = memory.troubled_since is not None and 2 * len(behind) > len(parts)
     trims = dict(seen.trims)
     for name, part in parts.items():
-        if identify.blindness(part.spec, part.observation):
+        if is_shared or identify.blindness(part.spec, part.observation):
             trims[name] = replace(trims[name], requests=0.0, bad=0.0)
         elif new:
             trims[name] = trust.noted(trims[name], part.diagnosis.objectives, spec.metrics.min_requests, new)
-    behind = frozenset(name for name, part in parts.items() if (part.memory.slow_ratio or 0.0) > 1.0)
     served = seen.served if seen.behind <= behind else {}
     counts = {name: number(part.observation.requests_counted) for name, part in parts.items()}
     if new and None not in counts.values():
@@ -220,7 +131,7 @@ def not_followed(route: Route, state: Traffic, observation: Observation) -> str:
 
 
 def _percents(spec: PerformanceSLOSpec) -> Mapping[str, tuple[int, int]]:
-    return {backend.name: (backend.min_weight_percent, backend.max_weight_percent) for backend in listed(spec)}
+    return {backend.name: (backend.min_weight_percent, backend.max_weight_percent) for backend in members.listed(spec)}
 
 
 def _carried(part: Decided) -> Carried | None:
@@ -256,8 +167,11 @@ def arbitrate(
     settling = not traffic.is_due(memory.traffic.moved_at, observation.time, observation.scale)
     odd = _odd_ones(parts, found) if found and free else frozenset()
     weak = _weak_ones(parts) if free else frozenset()
-    parts = {name: _followed(name, part, memory, found, odd, weak, free, settling) for name, part in parts.items()}
-    refs = {backend.name: backend.scale_target_ref for backend in listed(spec)}
+    parts = {
+        name: _kept(_followed(name, part, memory, found, odd, weak, free, settling), memory, observation)
+        for name, part in parts.items()
+    }
+    refs = {backend.name: backend.scale_target_ref for backend in members.listed(spec)}
     scales = [step for name, part in parts.items() if (step := _scale(name, part, refs[name]))]
     steps: list[Step] = []
     if found and found.reasons and isinstance(observation.route, Route):
@@ -325,11 +239,27 @@ def _followed(
     return part
 
 
-def _resting(part: Decided, desired: int, why: str) -> Decided:
+def _kept(part: Decided, memory: Memory, observation: Observation) -> Decided:
+    """With the pods that stay while something that all backends share is being tried, or might be lost."""
+    plan, desired = part.plan, part.observation.replicas.desired
+    if plan is None or plan.final_replicas is None or plan.final_replicas >= desired:
+        return part
+    if pending := memory.trials.pending:
+        why = f"replicas are kept while {option.name(pending.knob)} is being tried"
+        return _resting(part, desired, why, "Experiment")
+    fewest = cache.fewest_pods(memory, observation, plan.numbers.get("load", 0.0))
+    if plan.final_replicas < fewest:
+        why = f"{fewest} are needed to survive the loss of the cache"
+        return _resting(part, min(desired, fewest), why, "ColdCache")
+    return part
+
+
+def _resting(part: Decided, wanted: int, why: str, limit: str = WEIGHTS) -> Decided:
     plan = part.plan
     if plan is None:
         return part
-    whole = replace(plan, why=f"hold: {why}", final_replicas=desired, steps=(), limited_by=(*plan.limited_by, WEIGHTS))
+    words = f"{guardrails.headline(part.observation.replicas.desired, wanted)}: {why}"
+    whole = replace(plan, why=words, final_replicas=wanted, steps=(), limited_by=(*plan.limited_by, limit))
     return replace(part, plan=whole)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import field
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
-from perfslo.core import backends, experiment, guardrails, identify, iterate, optimize, trust, validate
+from perfslo.core import backends, experiment, guardrails, identify, iterate, members, optimize, trust, validate
 from perfslo.core.backends import Decided
 from perfslo.core.frozen import dataclass, replace
 from perfslo.core.levers.traffic import Shift
@@ -87,8 +87,8 @@ def _of_backends(
     # What a pod of all of them carries on average is nobody's capacity.
     memory = replace(iterate.absorb(spec, memory, observation), capacities=())
     parts = {}
-    for name, own in backends.own_specs(spec, observation).items():
-        part = decide(own, before.backends.get(name, Memory()), observation.backends[name])
+    for name, own in members.own_specs(spec, observation).items():
+        part = decide(own, before.backends.get(name, Memory()), members.own_observation(spec, observation, name))
         parts[name] = Decided(own, part.observation, part.memory, part.diagnosis, part.plan)
     memory = backends.weighed(spec, memory, observation, parts, max(0.0, elapsed))
     diagnosis = identify.diagnose(spec, memory, observation)
@@ -97,7 +97,7 @@ def _of_backends(
         return Decision(observation, memory, diagnosis, None, parts)
     found, memory = backends.shift(spec, memory, observation, parts)
     plan, followed = backends.arbitrate(spec, memory, observation, diagnosis, parts, found, held)
-    plan = optimize.intervene(spec, memory, observation, diagnosis, plan, {"traffic"} & {*levers}, held)
+    plan = optimize.intervene(spec, memory, observation, diagnosis, plan, levers, held)
     return Decision(observation, memory, diagnosis, plan, followed, found)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from perfslo.api.v1alpha1 import Objective, PerformanceSLOSpec
+from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
 from perfslo.core import capacity, objectives, overload, text
 from perfslo.core.frozen import replace
 from perfslo.core.levers import knobs
@@ -56,8 +56,8 @@ def begun(
     if plan.prediction is None or objective is None or objective.latency is None or seen is None:
         return memory
     (found, wanted), knob = step.values, (step.lever, step.subject)
-    curve = capacity.curve_of(memory.capacities, observation.replicas.version, objective.latency)
-    held = trials.holding(knob) or Held(*knob, found, observation.time, curve.median)
+    carried = _carried(memory, observation, objective.latency)
+    held = trials.holding(knob) or Held(*knob, found, observation.time, carried)
     pending = Experiment(
         decision_id=change.decision_id,
         time=observation.time,
@@ -77,6 +77,16 @@ def begun(
     )
     others = tuple(one for one in trials.held if one.knob != knob)
     return replace(memory, trials=replace(trials, pending=pending, held=(*others, held)))
+
+
+def _carried(memory: Memory, observation: Observation, latency: Latency) -> float | None:
+    """Requests a second with which a pod keeps the promise; of backends, a pod of the one that carries least."""
+    own = [(memory.backends[name], seen) for name, seen in observation.backends.items() if name in memory.backends]
+    medians = [
+        capacity.curve_of(known.capacities, seen.replicas.version, latency).median
+        for known, seen in own or [(memory, observation)]
+    ]
+    return min((median for median in medians if median), default=None)
 
 
 def worst(spec: PerformanceSLOSpec, observation: Observation) -> Objective | None:

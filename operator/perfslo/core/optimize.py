@@ -153,11 +153,20 @@ def _unneeded(case: Case, option: Option, plan: Plan) -> str:
         return "it is easing"
     if diagnosis.bottleneck in NOT_REPLICAS:
         return ""
-    if waiting := replicas.under_way(memory, observation):
+    if waiting := _pods_on_their_way(memory, observation):
         return waiting
     if option.knob == knobs.POLICY or "replicas:up" in diagnosis.forbidden or AT_MOST & {*plan.limited_by}:
         return ""
     return "replicas can mend it"
+
+
+def _pods_on_their_way(memory: Memory, observation: Observation) -> str | None:
+    """Of the workload, or of that of any backend."""
+    of_backends = [
+        (memory.backends[name], seen) for name, seen in observation.backends.items() if name in memory.backends
+    ]
+    waiting = (replicas.under_way(*each) for each in of_backends or [(memory, observation)])
+    return next((why for why in waiting if why), None)
 
 
 def _unaffordable(case: Case, option: Option, plan: Plan) -> str:

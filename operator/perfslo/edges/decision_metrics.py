@@ -8,9 +8,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from perfslo.core import shares
-from perfslo.core.backends import route_ref
 from perfslo.core.conditions import statuses
 from perfslo.core.lever_states import levers
+from perfslo.core.members import route_ref
 from perfslo.core.model import NoTraffic, Stale, Target, Value
 from perfslo.core.turn import Turn
 

@@ -88,8 +88,8 @@ class Survey:
             return
         pods, pool = self._pods(subject), self._pool(subject)
         match step:
-            case Scale(target=None, wanted=wanted):
-                after = database.drawn(lever, wanted, pool)
+            case Scale(lever="replicas", current=current, wanted=wanted):
+                after = database.drawn(lever, pods + wanted - current, pool)
             case Switch(lever="database", wanted=size):
                 after = database.drawn(lever, pods, size)
             case _:
