@@ -58,6 +58,8 @@ class Scene:
     chart: Mapping[str, Any] = field(default_factory=dict)
     """More of the chart's values."""
     with_workers: bool = False
+    usual_seconds: int = 30
+    """For so long nothing is the matter before."""
     listened_cycles: int = 30
     """For so long it should be named more often than anything else."""
 
@@ -71,7 +73,7 @@ class Scene:
     def calm(self, stage: Stage) -> Iterator[Shop]:
         """The shop while nothing is the matter yet."""
         shop = self.built(stage)
-        with shop.calm(self.levers, self.signals, self.chart, **self.spec):
+        with shop.calm(self.levers, self.signals, self.chart, self.usual_seconds, **self.spec):
             yield shop
 
     @contextmanager
@@ -112,6 +114,7 @@ HALF_A_RELEASE = Scene(
     expected=[Bottleneck.ROLLOUT_REGRESSION],
     shop={"threshold_ms": 300, "behaviour": WAITING, "workers": 2},
     spec={"maxReplicas": 10},
+    usual_seconds=90,  # it is compared with what the version before was seen to carry
 )
 FLUSHED_CACHE = Scene(
     _flush,

@@ -127,20 +127,21 @@ class Shop:
         levers: Mapping[str, Any],
         signals: Sequence[str] = ("db", "pool-wait"),
         values: Mapping[str, Any] | None = None,
+        usual_seconds: float = 30,
         **changes: Any,
     ) -> Iterator[None]:
-        """Open, promised with these levers, and nothing the matter yet."""
+        """Open, promised with these levers, and nothing the matter yet, for so long at least."""
         self.open([*levers], **(values or {}))
         with self.quick_kubelet():
             self.promise(levers, signals, **changes)
-            self.gets_usual()
+            self.gets_usual(usual_seconds)
             yield
 
-    def gets_usual(self) -> None:
+    def gets_usual(self, seconds: float) -> None:
         """Until it is known what is usual, as nothing is the matter."""
         self.stage.eventually("it is healthy", lambda: self.state() == "Healthy", seconds=120)
         untouched = self.flags()
-        self.stage.holds("nothing is touched", lambda: self.flags() == untouched, seconds=30)
+        self.stage.holds("nothing is touched", lambda: self.flags() == untouched, seconds=seconds)
 
     def behave(self, **changes: float) -> None:
         self.stage.behave("shop", {**self.behaviour, **changes})
