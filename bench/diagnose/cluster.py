@@ -47,8 +47,7 @@ class Class:
 @contextmanager
 def _shop(scene: Scene, stage: Stage) -> Iterator[Befall]:
     with scene.calm(stage) as shop:
-        if (replicas := shop.replicas()) != (found := scene.spec.get("minReplicas", 2)):
-            pytest.fail(f"it was not calm before: {replicas} replicas instead of {found}")
+        scene.must_be_calm(shop)
         yield lambda: scene.befalls(shop)
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from demo import render
 from perfslo.core.model import Bottleneck
 from tests.cluster.shop import QUICK, RPS, Shop
@@ -75,6 +77,11 @@ class Scene:
         shop = self.built(stage)
         with shop.calm(self.levers, self.signals, self.chart, self.usual_seconds, **self.spec):
             yield shop
+
+    def must_be_calm(self, shop: Shop) -> None:
+        """Fail where pods were added before anything befell it, as they are on a machine that is too busy."""
+        if (replicas := shop.replicas()) != (found := self.spec.get("minReplicas", 2)):
+            pytest.fail(f"it was not calm before: {replicas} replicas instead of {found}")
 
     @contextmanager
     def befallen(self, stage: Stage) -> Iterator[Shop]:
