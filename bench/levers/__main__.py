@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any
+
+import pytest
 
 from bench.cluster.rivals import metrics_server
 from tests.cluster import scenes
@@ -71,7 +73,15 @@ def _of_shop(scene: Scene) -> dict[str, Keeper]:
     scene = replace(scene, shop={**scene.shop, "cpu_request": CPU_REQUEST})
 
     def stood(shop: Shop) -> Stood:
-        return Stood(lambda: scene.befalls(shop), lambda: shop.load, shop.replicas, shop.flags)
+        def befalls() -> None:
+            scene.must_be_calm(shop)
+            scene.befalls(shop)
+
+        def settings() -> Mapping[str, str]:
+            workers = {"workers": str(shop.stage.replicas("deployment/workers"))} if scene.with_workers else {}
+            return {**shop.flags(), **workers}
+
+        return Stood(befalls, lambda: shop.load, shop.replicas, settings)
 
     @contextmanager
     def perfslo(stage: Stage) -> Iterator[Stood]:
@@ -198,7 +208,11 @@ def main() -> None:
     serve_crds(cluster)
     with staged(cluster) as stage, metrics_server(stage):
         for name in options.scene or SCENES:
-            seen = play(cluster, SCENES[name])
+            try:
+                seen = play(cluster, SCENES[name])
+            except (pytest.fail.Exception, BrokenBarrierError) as reason:
+                print(f"{name}: could not be played: {reason}", flush=True)
+                continue
             found[name] = {"day": time.strftime("%Y-%m-%d"), **{keeper: asdict(one) for keeper, one in seen.items()}}
             options.results.write_text(json.dumps(found, indent=1) + "\n")
             print(report({name: found[name]}), flush=True)
