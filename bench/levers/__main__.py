@@ -137,8 +137,9 @@ def play(cluster: Cluster, keepers: Mapping[str, Keeper]) -> dict[str, Seen]:
         try:
             with staged(cluster) as stage, keeper(stage) as stood:
                 together.wait(PATIENCE_SECONDS)
+                before = stood.replicas()
                 stood.befalls()
-                return _watched(stood)
+                return _watched(stood, before)
         except BaseException:
             together.abort()
             raise
@@ -148,7 +149,7 @@ def play(cluster: Cluster, keepers: Mapping[str, Keeper]) -> dict[str, Seen]:
     return {name: one.result() for name, one in played.items()}
 
 
-def _watched(stood: Stood) -> Seen:
+def _watched(stood: Stood, before: int) -> Seen:
     load = stood.load()
     begin, replicas, found = load.now(), list[int](), list[str]()
     values: dict[str, list[str]] = {}
@@ -163,7 +164,7 @@ def _watched(stood: Stood) -> Seen:
     return Seen(
         round(load.over_ratio(begin, begin + JUDGED_SECONDS), 4),
         round(load.over_ratio(begin + PLAYED_SECONDS - JUDGED_SECONDS, begin + PLAYED_SECONDS), 4),
-        [replicas[0], max(replicas), replicas[-1]],
+        [before, max(replicas), replicas[-1]],
         found,
         [f"{key} {'->'.join(each)}" for key, each in values.items() if len(each) > 1],
     )
