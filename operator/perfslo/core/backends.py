@@ -17,16 +17,10 @@ from perfslo.api.v1alpha1.common import ScaleTargetRef
 from perfslo.core import capacity, guardrails, identify, members, text, trust
 from perfslo.core.apportion import apportion, shares_of
 from perfslo.core.frozen import dataclass, replace
-from perfslo.core.levers import cache, knobs, option, replicas, traffic
+from perfslo.core.levers import knobs, replicas, traffic
 from perfslo.core.levers.traffic import Carried, Part, Shift
 from perfslo.core.memory import Memory
-from perfslo.core.model import (
-    Bottleneck,
-    Diagnosis,
-    Observation,
-    Plan,
-    Route,
-)
+from perfslo.core.model import Bottleneck, Diagnosis, Observation, Plan, Route
 from perfslo.core.objectives import number
 from perfslo.core.steps import Scale, Step, TargetRef, Weigh
 from perfslo.core.weights import Traffic, Trim
@@ -224,11 +218,13 @@ def _followed(
     falling, rising = _is_moving(aims, weights, name, -1), _is_moving(aims, weights, name, 1)
     falling = falling or (name in memory.traffic.trims and memory.traffic.trims[name].factor < 1.0)
     if free and found and wanted > desired and (name in odd or (falling and not found.short)):
-        return _resting(part, desired, f"others can take its traffic ({found.why})")
+        return _resting(part, desired, WEIGHTS, f"others can take its traffic ({found.why})")
     if name in weak and wanted > desired:
-        return _resting(part, desired, "a pod carries next to nothing there: its traffic is for the others")
+        return _resting(part, desired, WEIGHTS, "a pod carries next to nothing there: its traffic is for the others")
     if free and wanted < desired and (rising or settling):
-        return _resting(part, desired, "it is to get more of the traffic" if rising else "the weights have just moved")
+        return _resting(
+            part, desired, WEIGHTS, "it is to get more of the traffic" if rising else "the weights have just moved"
+        )
     if free and name not in weak and found and (load := found.short.get(name)) and (carried := _carried(part)):
         pods = min(part.spec.max_replicas, math.ceil(load / (traffic.FULL * carried.median)))
         order = part.memory.order
@@ -244,17 +240,13 @@ def _kept(part: Decided, memory: Memory, observation: Observation) -> Decided:
     plan, desired = part.plan, part.observation.replicas.desired
     if plan is None or plan.final_replicas is None or plan.final_replicas >= desired:
         return part
-    if pending := memory.trials.pending:
-        why = f"replicas are kept while {option.name(pending.knob)} is being tried"
-        return _resting(part, desired, why, "Experiment")
-    fewest = cache.fewest_pods(memory, observation, plan.numbers.get("load", 0.0))
-    if plan.final_replicas < fewest:
-        why = f"{fewest} are needed to survive the loss of the cache"
-        return _resting(part, min(desired, fewest), why, "ColdCache")
-    return part
+    if block := guardrails.trying(memory):
+        return _resting(part, desired, *block)
+    fewest, limit, why = guardrails.warm(memory, observation, plan, desired, plan.final_replicas)
+    return _resting(part, fewest, limit, why) if fewest > plan.final_replicas else part
 
 
-def _resting(part: Decided, wanted: int, why: str, limit: str = WEIGHTS) -> Decided:
+def _resting(part: Decided, wanted: int, limit: str, why: str) -> Decided:
     plan = part.plan
     if plan is None:
         return part

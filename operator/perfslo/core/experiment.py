@@ -16,7 +16,7 @@ from perfslo.api.v1alpha1 import Latency, Objective, PerformanceSLOSpec
 from perfslo.core import capacity, objectives, overload, text
 from perfslo.core.frozen import replace
 from perfslo.core.levers import knobs
-from perfslo.core.memory import Memory
+from perfslo.core.memory import Memory, workloads
 from perfslo.core.model import Change, Missing, Observation, Outcome, Plan, Target, Verdict
 from perfslo.core.timescale import TimeScale
 from perfslo.core.trials import MAX_EFFECTS, NO_TRIALS, Effect, Experiment, Held, Tally, Trials
@@ -81,10 +81,9 @@ def begun(
 
 def _carried(memory: Memory, observation: Observation, latency: Latency) -> float | None:
     """Requests a second with which a pod keeps the promise; of backends, a pod of the one that carries least."""
-    own = [(memory.backends[name], seen) for name, seen in observation.backends.items() if name in memory.backends]
     medians = [
         capacity.curve_of(known.capacities, seen.replicas.version, latency).median
-        for known, seen in own or [(memory, observation)]
+        for known, seen in workloads(memory, observation)
     ]
     return min((median for median in medians if median), default=None)
 

@@ -64,7 +64,7 @@ def guard(spec: PerformanceSLOSpec, memory: Memory, observation: Observation, di
     stable = min(max(stable, least), most)
     draft.limit(stable, "StabilizationWindow", f"{stable} were asked for within the stabilization window")
     if draft.wanted < rest:
-        draft.limit(*_warm(memory, observation, plan, rest, draft.wanted))
+        draft.limit(*warm(memory, observation, plan, rest, draft.wanted))
         draft.limit(*_calmed(memory, now, rules, rest, draft.wanted))
         draft.limit(*_regretted(memory, observation, rest, draft.wanted))
     if fallback := _fallback(spec, memory):
@@ -116,11 +116,18 @@ def _within_budget(spec: PerformanceSLOSpec, observation: Observation, rest: int
     return kept, "DatabaseBudget", f"the connections of budget {lever.budget} are enough for {most}"
 
 
-def _warm(memory: Memory, observation: Observation, plan: Plan, rest: int, wanted: int) -> tuple[int, str, str]:
+def warm(memory: Memory, observation: Observation, plan: Plan, rest: int, wanted: int) -> tuple[int, str, str]:
     """How many stay in case that a cache which was turned on is lost."""
     fewest = cache.fewest_pods(memory, observation, plan.numbers.get("load", 0.0))
     kept = min(rest, max(wanted, fewest))
     return kept, "ColdCache", f"{fewest} are needed to survive the loss of the cache"
+
+
+def trying(memory: Memory) -> Block | None:
+    """Why nothing may be taken away while an intervention is in flight; None when none is."""
+    if pending := memory.trials.pending:
+        return "Experiment", f"replicas are kept while {name(pending.knob)} is being tried"
+    return None
 
 
 def _calmed(memory: Memory, now: float, rules: behavior.Limits, rest: int, wanted: int) -> tuple[int, str, str]:
@@ -152,8 +159,8 @@ def _no_less(
 ) -> Block | None:
     """Why nothing may be taken away now; None when `wanted` replicas are proven to do."""
     pods, now, scale = observation.replicas, observation.time, observation.scale
-    if pending := memory.trials.pending:
-        return "Experiment", f"replicas are kept while {name(pending.knob)} is being tried"
+    if block := trying(memory):
+        return block
     if memory.known_since is None:
         return "MetricsUnknown", identify.blindness(spec, observation) or "the load is not known"
     seen = now - memory.known_since

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from perfslo.core.frozen import dataclass
+from perfslo.core.model import Observation
 from perfslo.core.trials import NO_TRIALS, Trials
 from perfslo.core.weights import Traffic
 
@@ -300,3 +301,9 @@ class Memory:
     def slow_ratio(self) -> float | None:
         """Share of slow requests over the allowance now; None without requests."""
         return self.slow_ratios[-1].value if self.slow_ratios else None
+
+
+def workloads(memory: Memory, observation: Observation) -> list[tuple[Memory, Observation]]:
+    """Each backend's workload, with what is remembered of it and what is seen; the SLO's own where it has one."""
+    own = [(memory.backends[name], seen) for name, seen in observation.backends.items() if name in memory.backends]
+    return own or [(memory, observation)]

@@ -13,7 +13,7 @@ from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core.frozen import replace
 from perfslo.core.levers import balancing, cache, cdn, database, knobs, offload, replicas
 from perfslo.core.levers.option import Case, Option, name
-from perfslo.core.memory import Memory
+from perfslo.core.memory import Memory, workloads
 from perfslo.core.model import ActionKind, Bottleneck, Diagnosis, Observation, Plan
 from perfslo.core.steps import Scale, Step
 
@@ -162,10 +162,7 @@ def _unneeded(case: Case, option: Option, plan: Plan) -> str:
 
 def _pods_on_their_way(memory: Memory, observation: Observation) -> str | None:
     """Of the workload, or of that of any backend."""
-    of_backends = [
-        (memory.backends[name], seen) for name, seen in observation.backends.items() if name in memory.backends
-    ]
-    waiting = (replicas.under_way(*each) for each in of_backends or [(memory, observation)])
+    waiting = (replicas.under_way(*each) for each in workloads(memory, observation))
     return next((why for why in waiting if why), None)
 
 
