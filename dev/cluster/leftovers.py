@@ -80,10 +80,11 @@ def _pod_cgroups() -> list[Path]:
 
 
 def _pod_processes() -> Iterator[int]:
+    """The processes in the pods' cgroups; containerd removes cgroups meanwhile, which `os.walk` bears."""
     for top in _pod_cgroups():
-        for listing in top.rglob("cgroup.procs"):
+        for directory, _, _ in os.walk(top):
             try:
-                yield from map(int, listing.read_text().split())
+                yield from map(int, Path(directory, "cgroup.procs").read_text().split())
             except OSError:
                 continue
 
