@@ -184,6 +184,30 @@ def test_what_harms_while_a_queue_stands_is_undone_all_the_same(swing: float) ->
     assert worse <= experiment.DRAINS_UNITS + 4 + 3, "a window after the longest wait, and as long as the test takes"
 
 
+def test_what_harms_where_no_queue_drained_is_undone_at_once() -> None:
+    """As many wait for the database all the time, and twice as many once the lever is pulled."""
+
+    def slow(stress: Stress) -> float:
+        db = stress.signals["db"]
+        troubled = isinstance(db, Value) and db.value > 0.1
+        harmed = [share for share in stress.shares if share > 0.5]
+        stress.in_flight = Value(stress.rate * (0.4 if troubled else 0.1) + 10.0 * min(4, len(harmed)), 5.0)
+        return 0.55 if stress.is_on(*REDIS) else 0.25 if troubled else 0.01
+
+    spec = promise({"cache": {"tiers": [tier()]}}, metrics=DB, maxReplicas=4)
+    stress = Stress(spec, slow, values={REDIS: "off"}, signals={"db": Value(0.02, 5.0)}, takes_seconds=1.0)
+    stress.turns(900)
+    stress.signals["db"] = Value(0.2, 5.0)
+    while stress.turn().did != "cache redis off->on":
+        pass
+    happened = [stress.turn()]
+    while not deeds(happened):
+        happened.append(stress.turn())
+    assert verdicts(happened) == [Outcome.WORSE]
+    assert deeds(happened) == ["cache redis on->off"]
+    assert len(happened) <= 6, "a short window, and as long as the test takes"
+
+
 def test_one_that_the_slo_names_no_more_holds_up_nothing() -> None:
     stress = service(on=0.9)
     while not stress.turn().did:

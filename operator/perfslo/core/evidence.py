@@ -136,8 +136,7 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         busy = memory.in_flight[-1].value >= observation.replicas.ready
         strained = saturated = slow >= SATURATED_RATIO and backlog and busy and _growing(memory)
     many_slow = any(share.ratio >= SATURATED_RATIO for share, _ in shares)
-    drains = bool(backlog) and not overload.lasting(memory, observation)
-    dirty = drains or many_slow or _disturbed(memory, observation)
+    dirty = overload.queues(spec, memory, observation) or many_slow or _disturbed(memory, observation)
     return replace(
         memory,
         clean_since=now if dirty else _since(memory.clean_since, now),

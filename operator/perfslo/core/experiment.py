@@ -5,7 +5,8 @@ binomial, with a chance that follows from how many requests there were before an
 shares of slow ones: Wald's test of r < 1 and of r > 1 against r = 1 ends as soon as either is likely enough. More load
 makes more requests slow whatever a lever does: requests after are counted for what they are worth at the load before,
 by the learnt curve's shape (see `capacity`). What had queued before is slow whatever a lever does, too: while it
-drains, only that a lever helps is believed, and then all is counted anew.
+drains, only that a lever helps is believed, and then all is counted anew. As many in flight all the time are no queue
+that drains: what gets worse then is the lever's doing.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def begun(
         predicted=plan.prediction.relief,
         settle_seconds=plan.prediction.settle_seconds,
         releases=plan.prediction.releases,
-        queued_at=observation.time if overload.backlog(spec, memory) else None,
+        queued_at=observation.time if overload.queues(spec, memory, observation) else None,
     )
     others = tuple(one for one in trials.held if one.knob != knob)
     return replace(memory, trials=replace(trials, pending=pending, held=(*others, held)))
@@ -147,7 +148,7 @@ def _drained(spec: PerformanceSLOSpec, memory: Memory, pending: Experiment, obse
     since = pending.followed_since
     if since is None and knobs.confirm(spec, pending.knob) is None:
         since = pending.time
-    drains = overload.backlog(spec, memory) and not overload.lasting(memory, observation)
+    drains = overload.queues(spec, memory, observation)
     if since is None or (drains and now - since < DRAINS_UNITS * scale.unit_seconds):
         return replace(pending, queued_at=now)
     if now - pending.queued_at < scale.window_seconds:

@@ -57,8 +57,12 @@ def backlog(spec: PerformanceSLOSpec, memory: Memory) -> bool | None:
     return memory.in_flight[-1].value > expected + BACKLOG_SIGMAS * math.sqrt(expected) + 1
 
 
-def lasting(memory: Memory, observation: Observation) -> bool:
-    """Whether requests in flight were as many all through the window: then it is no old queue that makes them slow."""
+def queues(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> bool:
+    """Whether there is a queue that grows or drains; what stays as it is all through the window is none."""
+    return bool(backlog(spec, memory)) and not _lasting(memory, observation)
+
+
+def _lasting(memory: Memory, observation: Observation) -> bool:
     start = observation.time - observation.scale.window_seconds
     recent = [sample.value for sample in memory.in_flight if sample.time >= start]
     chance = BACKLOG_SIGMAS * math.sqrt(max(recent))
