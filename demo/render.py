@@ -21,13 +21,15 @@ def service(
     workers: int = 2,
     behaviour: Mapping[str, float] | None = None,
     flags: Mapping[str, str] | None = None,
+    flags_of: str = "",
     with_stores: bool = False,
     cpu_request: str = "10m",
     cpu_limit: str = "",
 ) -> str:
     """The web service; `behaviour` has fields of demo/app/settings.py, `flags` keys of demo/app/flags.py.
 
-    With stores, it looks things up in those that `stores` makes. A `cpu_limit` such as 200m throttles it.
+    It may follow the flags of another service. With stores, it looks things up in those that `stores` makes. A
+    `cpu_limit` such as 200m throttles it.
     """
     limits = {"memory": "160Mi"} | ({"cpu": cpu_limit} if cpu_limit else {})
     return _fill(
@@ -38,6 +40,7 @@ def service(
         workers=workers,
         behaviour=_quoted(json.dumps(behaviour or {})),
         flags=json.dumps(flags or {}),
+        flags_of=flags_of or name,
         database_url="postgresql://nobody@database:6432/shop" if with_stores else "",
         redis_url="redis://redis:6379" if with_stores else "",
         cpu_request=cpu_request,

@@ -52,6 +52,10 @@ class Shop:
     """Under steady load."""
 
     stage: Stage
+    backends: Sequence[str] = ("shop",)
+    """Services that ask the same stores, and follow the same flags."""
+    entrance: str = "shop"
+    """The Service that takes requests for all of them."""
     threshold_ms: float = 150
     behaviour: Mapping[str, float] = field(default_factory=lambda: QUICK)
     pool_size: int = 4
@@ -80,19 +84,21 @@ class Shop:
         stage = self.stage
         stage.apply(render.stores())
         flags = {**OFF, "POOL_SIZE": str(self.pool_size), **self.flags_found}
-        stage.apply(
-            render.service(
-                "shop",
-                replicas=2,
-                workers=self.workers,
-                behaviour=self.behaviour,
-                flags=flags,
-                with_stores=True,
-                cpu_request=self.cpu_request,
-                cpu_limit=self.cpu_limit,
+        for name in self.backends:
+            stage.apply(
+                render.service(
+                    name,
+                    replicas=2,
+                    workers=self.workers,
+                    behaviour=self.behaviour,
+                    flags=flags,
+                    flags_of="shop",
+                    with_stores=True,
+                    cpu_request=self.cpu_request,
+                    cpu_limit=self.cpu_limit,
+                )
             )
-        )
-        for name in ("redis", "database", "shop"):
+        for name in ("redis", "database", *self.backends):
             stage.kubectl("rollout", "status", f"deployment/{name}", "--timeout=180s")
 
     def begin(self) -> None:
@@ -106,7 +112,7 @@ class Shop:
         before.stop()
 
     def _load(self, rps: float) -> Load:
-        return self.stage.load("shop", f"t_seconds,rps\n0,{rps}\n7200,0\n", threshold_ms=self.threshold_ms)
+        return self.stage.load(self.entrance, f"t_seconds,rps\n0,{rps}\n7200,0\n", threshold_ms=self.threshold_ms)
 
     def promise(self, levers: Mapping[str, Any], signals: Sequence[str] = ("db", "pool-wait"), **changes: Any) -> None:
         spec = {
@@ -144,7 +150,8 @@ class Shop:
         self.stage.holds("nothing is touched", lambda: self.flags() == untouched, seconds=seconds)
 
     def behave(self, **changes: float) -> None:
-        self.stage.behave("shop", {**self.behaviour, **changes})
+        for name in self.backends:
+            self.stage.behave(name, {**self.behaviour, **changes})
 
     @contextmanager
     def quick_kubelet(self) -> Iterator[None]:
@@ -152,14 +159,14 @@ class Shop:
         closing = Event()
         # kubectl takes much longer to start than this takes, and plays side by side share two cores.
         core = client.CoreV1Api(config.new_client_from_config(str(self.stage.cluster.kubeconfig)))  # type: ignore[no-untyped-call]
-        namespace = self.stage.namespace
+        namespace, apps = self.stage.namespace, ", ".join(("workers", *self.backends))
 
         def poke() -> None:
             number = 0
             while not closing.wait(3):
                 number += 1
                 poked = {"metadata": {"annotations": {"poked": str(number)}}}
-                pods = core.list_namespaced_pod(namespace, label_selector="app in (shop, workers)").items
+                pods = core.list_namespaced_pod(namespace, label_selector=f"app in ({apps})").items
                 for name in [str(pod.metadata.name) for pod in pods if pod.metadata]:
                     with suppress(client.ApiException):  # it may be gone by now
                         core.patch_namespaced_pod(name, namespace, poked)
@@ -197,7 +204,8 @@ class Shop:
         return self.load.over_ratio(now - LATELY_SECONDS, now)
 
     def replicas(self) -> int:
-        return self.stage.replicas("deployment/shop")
+        """Of all backends."""
+        return sum(self.stage.replicas(f"deployment/{name}") for name in self.backends)
 
     def flags(self) -> dict[str, str]:
         data: dict[str, str] = self.stage.get("configmap", "shop-flags")["data"]
