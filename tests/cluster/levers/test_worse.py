@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.long]
 def test_what_makes_things_worse_is_undone_at_once_and_then_barred(stage: Stage) -> None:
     with HARMFUL_LEVER.befallen(stage) as shop:
         stage.eventually("it is tried", lambda: shop.flag("POOL_SIZE") == "1", seconds=120)
-        stage.eventually("it is found to do harm", lambda: shop.verdicts()[-1:] == ["Worse"], seconds=120)
+        shop.tell("tried")
+        stage.eventually("it is found to do harm", lambda: shop.verdicts()[-1:] == ["Worse"], seconds=60)
+        shop.tell("found to do harm")
         stage.eventually("it is undone", lambda: shop.flag("POOL_SIZE") == "4", seconds=stage.cycles(3))
         stage.eventually("both are told", lambda: len(shop.switches()) == 2, seconds=20)
         back, tried = shop.switches()
