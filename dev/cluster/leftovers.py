@@ -57,7 +57,7 @@ def unmount() -> None:
 def remove() -> None:
     """Remove the pods' cgroups and every directory that was not there before."""
     for top in _pod_cgroups():
-        wait_until(f"Removing {top}", partial(_removed, top), timeout_seconds=30)
+        wait_until(f"Removing {top}", partial(_removed, top), timeout_seconds=120)
     found = json.loads(_FOUND_BEFORE.read_text()) if _FOUND_BEFORE.exists() else []
     for path in reversed(DIRECTORIES):
         if str(path) not in found and path.exists():
