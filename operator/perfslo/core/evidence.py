@@ -21,7 +21,8 @@ SATURATED_RATIO_UNGAUGED = 0.8
 """The same where requests in flight are not known: a lesser share may be what some pods still have queued."""
 NOT_FALLING = 0.9
 CALM_SHARE = 0.5
-"""Of the allowance: with fewer slow requests, something might be given back."""
+"""Of the allowance: with fewer slow requests, and one clump of them by chance, something might be given back. So many
+windows in a row must be like that, that chance hides nothing."""
 FAILING_RATIO = 0.05
 """Share of failed requests from which the windows are not learnt from: failing is often fast."""
 MIXED = 1.3
@@ -135,6 +136,10 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         # Pods that have not even one request each are not short of anything that more pods would bring.
         busy = memory.in_flight[-1].value >= observation.replicas.ready
         strained = saturated = slow >= SATURATED_RATIO and backlog and busy and _growing(memory)
+    calm = memory.slow_ratio is not None and all(
+        share.ratio <= CALM_SHARE * allowed + (objectives.CLUMPING / share.requests if share.requests >= least else 0.0)
+        for share, allowed in shares
+    )
     many_slow = any(share.ratio >= SATURATED_RATIO for share, _ in shares)
     dirty = overload.queues(spec, memory, observation) or many_slow or _disturbed(memory, observation)
     return replace(
@@ -143,9 +148,7 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         strained=strained,
         saturated_since=_since(memory.saturated_since, now) if saturated else None,
         breached_since=_since(memory.breached_since, now) if breached else None,
-        calm_since=_since(memory.calm_since, now)
-        if memory.slow_ratio is not None and memory.slow_ratio <= CALM_SHARE
-        else None,
+        calm_since=_since(memory.calm_since, now) if calm else None,
         fruitless=0 if memory.slow_ratio is not None and memory.slow_ratio <= 1.0 else memory.fruitless,
     )
 
