@@ -10,14 +10,16 @@ import asyncio
 import json
 import math
 import random
+import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from bench import real
 from demo import render
@@ -146,10 +148,35 @@ def capacity(rows: Sequence[Row]) -> float | None:
     return None
 
 
+def together(plays: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The rows of all plays, each share as a mean over its requests."""
+    return [_mean([Row(**row) for row in same]) for same in zip(*(play["rows"] for play in plays), strict=True)]
+
+
+def _mean(rows: Sequence[Row]) -> Row:
+    requests = sum(row.requests for row in rows)
+    seen = sum(row.seen * row.requests for row in rows) / requests
+    simulated = sum(row.simulated * row.requests for row in rows) / requests
+    return Row(rows[0].replicas, rows[0].rps_per_pod, requests, seen, simulated)
+
+
+def report(plays: Sequence[Mapping[str, Any]]) -> str:
+    """For people."""
+    rows, lines = together(plays), []
+    for number, replicas in enumerate(REPLICAS):
+        seen = capacity([row for row in rows if row.replicas == replicas])
+        told = statistics.fmean(play["simulated_capacities"][number] for play in plays)
+        found = f"{seen:.1f}/s each, {told / seen - 1:+.1%}" if seen else f"more than was tried, {told:.1f}/s"
+        lines.append(f"{replicas} pods carry {found} simulated")
+    for number, play in enumerate(plays, start=1):
+        lines.append(f"play {number}: {sum(Row(**row).agrees for row in play['rows'])} of {len(rows)} shares agree")
+    return "\n".join([*lines, f"together: {sum(row.agrees for row in rows)} of {len(rows)} shares agree"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.validate", description="The simulator beside the demo service.")
     parser.add_argument("--seconds", type=float, default=180.0, help="of each load (default %(default)s)")
-    parser.add_argument("--save", action="store_true", help="write the committed results")
+    parser.add_argument("--save", action="store_true", help="add it to the committed results")
     options = parser.parse_args()
     stage = Stage()
     try:
@@ -165,31 +192,22 @@ def main() -> None:
                 print(f"{replicas} x {rps_per_pod:g}/s: {row.seen:.2%} seen, {simulated:.2%} simulated", flush=True)
     finally:
         stage.close()
-    capacities = []
-    for replicas in REPLICAS:
-        seen = capacity([row for row in rows if row.replicas == replicas])
-        told = true_capacity(service, THRESHOLD_SECONDS, PERCENTILE, Balancing.RANDOM, replicas)
-        capacities.append({"replicas": replicas, "seen": seen and round(seen, 2), "simulated": round(told, 2)})
-        words = (
-            f"{seen:.1f}/s each, {told / seen - 1:+.1%} simulated"
-            if seen
-            else f"more than was tried, {told:.1f}/s simulated"
-        )
-        print(f"{replicas} pods carry {words}")
-    print(f"{sum(row.agrees for row in rows)} of {len(rows)} shares agree")
+    told = [true_capacity(service, THRESHOLD_SECONDS, PERCENTILE, Balancing.RANDOM, replicas) for replicas in REPLICAS]
+    play = {
+        "day": time.strftime("%Y-%m-%d"),
+        "seconds": options.seconds,
+        "service": {
+            "mean_seconds": service.mean_seconds,
+            "variation": service.variation,
+            "workers": service.workers,
+        },
+        "simulated_capacities": [round(each, 2) for each in told],
+        "rows": [asdict(row) for row in rows],
+    }
+    plays = [*json.loads(RESULTS.read_text()), play]
+    print(report(plays))
     if options.save:
-        found = {
-            "day": time.strftime("%Y-%m-%d"),
-            "seconds": options.seconds,
-            "service": {
-                "mean_seconds": service.mean_seconds,
-                "variation": service.variation,
-                "workers": service.workers,
-            },
-            "capacities": capacities,
-            "rows": [asdict(row) for row in rows],
-        }
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(plays, indent=1) + "\n")
 
 
 if __name__ == "__main__":
