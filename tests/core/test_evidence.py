@@ -38,8 +38,15 @@ def test_a_promise_is_not_broken_by_fewer_requests_than_are_asked_for(requests: 
 
 @pytest.mark.parametrize(
     ("requests", "slow", "calm"),
-    [(6000.0, 140.0, True), (6000.0, 180.0, False), (120.0, 5.0, True), (120.0, 6.0, False), (60.0, 3.0, False)],
-    ids=["few of many", "more of many", "a clump", "more than a clump", "of too few requests"],
+    [
+        (6000.0, 140.0, True),
+        (6000.0, 180.0, False),
+        (120.0, 5.0, True),
+        (120.0, 6.0, False),
+        (30.0, 1.0, True),
+        (30.0, 2.0, False),
+    ],
+    ids=["few of many", "more of many", "a clump", "more than a clump", "within the promise", "beyond it"],
 )
 def test_a_slow_request_or_two_by_chance_do_not_disturb_the_calm(requests: float, slow: float, calm: bool) -> None:
     assert (after(requests, slow).calm_since is not None) == calm

@@ -208,6 +208,27 @@ def test_what_harms_where_no_queue_drained_is_undone_at_once() -> None:
     assert len(happened) <= 6, "a short window, and as long as the test takes"
 
 
+def test_a_queue_that_stood_still_and_drains_is_no_harm() -> None:
+    """Some requests wait for what is slow until they give up; those that were waiting are slow, but answered now."""
+    drains = iter([(750.0, 0.07), (390.0, 0.47), (60.0, 0.2)])
+
+    def slow(stress: Stress) -> float:
+        db = stress.signals["db"]
+        waiting, share = (756.0, 0.07) if isinstance(db, Value) and db.value > 0.1 else (20.0, 0.01)
+        if stress.is_on(*REDIS):
+            waiting, share = next(drains, (20.0, 0.01))
+        stress.in_flight = Value(waiting, 5.0)
+        return share
+
+    spec = promise({"cache": {"tiers": [tier()]}}, metrics=DB, maxReplicas=4)
+    stress = Stress(spec, slow, rate=400.0, values={REDIS: "off"}, signals={"db": Value(0.02, 5.0)}, takes_seconds=1.0)
+    stress.turns(900)
+    stress.signals["db"] = Value(0.2, 5.0)
+    happened = stress.turns(600)
+    assert deeds(happened) == ["cache redis off->on"]
+    assert verdicts(happened) == [Outcome.IMPROVED]
+
+
 def test_one_that_the_slo_names_no_more_holds_up_nothing() -> None:
     stress = service(on=0.9)
     while not stress.turn().did:

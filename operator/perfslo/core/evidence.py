@@ -21,8 +21,8 @@ SATURATED_RATIO_UNGAUGED = 0.8
 """The same where requests in flight are not known: a lesser share may be what some pods still have queued."""
 NOT_FALLING = 0.9
 CALM_SHARE = 0.5
-"""Of the allowance: with fewer slow requests, and one clump of them by chance, something might be given back. So many
-windows in a row must be like that, that chance hides nothing."""
+"""Of the allowance: with fewer slow requests, something might be given back. One clump more, within the allowance, may
+be chance; so many windows in a row must be like that, that chance hides no more."""
 FAILING_RATIO = 0.05
 """Share of failed requests from which the windows are not learnt from: failing is often fast."""
 MIXED = 1.3
@@ -137,7 +137,7 @@ def _judged_window(spec: PerformanceSLOSpec, memory: Memory, observation: Observ
         busy = memory.in_flight[-1].value >= observation.replicas.ready
         strained = saturated = slow >= SATURATED_RATIO and backlog and busy and _growing(memory)
     calm = memory.slow_ratio is not None and all(
-        share.ratio <= CALM_SHARE * allowed + (objectives.CLUMPING / share.requests if share.requests >= least else 0.0)
+        share.ratio <= min(CALM_SHARE * allowed + objectives.CLUMPING / share.requests, allowed)
         for share, allowed in shares
     )
     many_slow = any(share.ratio >= SATURATED_RATIO for share, _ in shares)

@@ -5,8 +5,8 @@ binomial, with a chance that follows from how many requests there were before an
 shares of slow ones: Wald's test of r < 1 and of r > 1 against r = 1 ends as soon as either is likely enough. More load
 makes more requests slow whatever a lever does: requests after are counted for what they are worth at the load before,
 by the learnt curve's shape (see `capacity`). What had queued before is slow whatever a lever does, too: while it
-drains, only that a lever helps is believed, and then all is counted anew. As many in flight all the time are no queue
-that drains: what gets worse then is the lever's doing.
+drains, only that a lever helps is believed, and then all is counted anew. While a queue stands still, what gets worse
+is the lever's doing.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def begun(
         settle_seconds=plan.prediction.settle_seconds,
         releases=plan.prediction.releases,
         queued_at=observation.time if overload.queues(spec, memory, observation) else None,
+        waiting=overload.standing(spec, memory, observation),
     )
     others = tuple(one for one in trials.held if one.knob != knob)
     return replace(memory, trials=replace(trials, pending=pending, held=(*others, held)))
@@ -141,18 +142,19 @@ def _followed(spec: PerformanceSLOSpec, pending: Experiment, observation: Observ
 
 
 def _drained(spec: PerformanceSLOSpec, memory: Memory, pending: Experiment, observation: Observation) -> Experiment:
-    """Counted anew when what had queued before has left the window. What stays as it is is no old queue."""
-    if pending.queued_at is None:
-        return pending
-    now, scale = observation.time, observation.scale
-    since = pending.followed_since
+    """Counted anew when what had queued before has left the window, be it one that stood still and drains only now."""
+    now, scale, queued_at, since = observation.time, observation.scale, pending.queued_at, pending.followed_since
+    patience = DRAINS_UNITS * scale.unit_seconds
+    if queued_at is None:
+        if now - (since or pending.time) >= patience or not overload.clearly_below(memory.in_flight, pending.waiting):
+            return pending
+        queued_at = now
     if since is None and knobs.confirm(spec, pending.knob) is None:
         since = pending.time
-    drains = overload.queues(spec, memory, observation)
-    if since is None or (drains and now - since < DRAINS_UNITS * scale.unit_seconds):
-        return replace(pending, queued_at=now)
-    if now - pending.queued_at < scale.window_seconds:
-        return pending
+    if since is None or (overload.queues(spec, memory, observation) and now - since < patience):
+        queued_at = now
+    if now - queued_at < scale.window_seconds:
+        return replace(pending, queued_at=queued_at, waiting=None)
     return replace(pending, queued_at=None, early=Tally(), after=Tally())
 
 

@@ -7,10 +7,11 @@ something behind them is slow, or they are another service now.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import capacity, objectives
-from perfslo.core.memory import Memory
+from perfslo.core.memory import Memory, Sample
 from perfslo.core.model import Histogram, Observation
 
 FLOODED = 4.0
@@ -62,11 +63,21 @@ def queues(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -
     return bool(backlog(spec, memory)) and not _lasting(memory, observation)
 
 
+def standing(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> float | None:
+    """Requests in flight, where they are a queue that neither grows nor drains."""
+    return memory.in_flight[-1].value if backlog(spec, memory) and _lasting(memory, observation) else None
+
+
 def _lasting(memory: Memory, observation: Observation) -> bool:
     start = observation.time - observation.scale.window_seconds
     recent = [sample.value for sample in memory.in_flight if sample.time >= start]
     chance = BACKLOG_SIGMAS * math.sqrt(max(recent))
     return max(recent) - min(recent) <= chance
+
+
+def clearly_below(in_flight: Sequence[Sample], before: float | None) -> bool:
+    """Whether those in flight are fewer than before by more than chance; not so when either is unknown."""
+    return before is not None and bool(in_flight) and in_flight[-1].value < before - BACKLOG_SIGMAS * math.sqrt(before)
 
 
 def drained_per_second(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> float:

@@ -52,6 +52,8 @@ class Experiment:
     """Since when the pods follow; None while they do not, as far as is known."""
     queued_at: float | None = None
     """When requests that had queued before it were seen last; None once the window holds none of them."""
+    waiting: float | None = None
+    """Requests in flight when it began, where they were a queue that stood still; with fewer, that queue drains."""
     early: Tally = Tally()
     """Before it had settled."""
     after: Tally = Tally()
