@@ -21,7 +21,6 @@ TRAEFIK_SERVICE = RouteKind(group="traefik.io", version="v1alpha1", kind="Traefi
 
 def shared_promise(backends: Iterable[str], threshold_ms: float, **traffic: object) -> JSON:
     """Of a service behind the route `shared`, whose replicas are recommended only; `traffic` is more of its lever."""
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment"}
     return {
         "scaleTargetRef": None,
         "minReplicas": 1,
@@ -29,12 +28,15 @@ def shared_promise(backends: Iterable[str], threshold_ms: float, **traffic: obje
         "objectives": [{"name": "p95", "latency": {"percentile": 95, "threshold": f"{threshold_ms}ms"}}],
         "levers": {
             "replicas": {"mode": "Recommend"},
-            "traffic": {
-                "backends": [{"name": name, "scaleTargetRef": {**reference, "name": name}} for name in backends],
-                **traffic,
-            },
+            "traffic": shared_traffic(backends, **traffic),
         },
     }
+
+
+def shared_traffic(backends: Iterable[str], **more: object) -> JSON:
+    """The lever: each backend has the Deployment of its name."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    return {"backends": [{"name": name, "scaleTargetRef": {**reference, "name": name}} for name in backends], **more}
 
 
 @dataclass(frozen=True)

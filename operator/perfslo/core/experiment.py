@@ -146,7 +146,7 @@ def _drained(spec: PerformanceSLOSpec, memory: Memory, pending: Experiment, obse
     now, scale, queued_at, since = observation.time, observation.scale, pending.queued_at, pending.followed_since
     patience = DRAINS_UNITS * scale.unit_seconds
     if queued_at is None:
-        if now - (since or pending.time) >= patience or not overload.clearly_below(memory.in_flight, pending.waiting):
+        if now - (since or pending.time) >= patience or not overload.fewer(memory, pending.waiting):
             return pending
         queued_at = now
     if since is None and knobs.confirm(spec, pending.knob) is None:

@@ -7,11 +7,10 @@ something behind them is slow, or they are another service now.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from perfslo.api.v1alpha1 import PerformanceSLOSpec
 from perfslo.core import capacity, objectives
-from perfslo.core.memory import Memory, Sample
+from perfslo.core.memory import Memory
 from perfslo.core.model import Histogram, Observation
 
 FLOODED = 4.0
@@ -75,9 +74,11 @@ def _lasting(memory: Memory, observation: Observation) -> bool:
     return max(recent) - min(recent) <= chance
 
 
-def clearly_below(in_flight: Sequence[Sample], before: float | None) -> bool:
-    """Whether those in flight are fewer than before by more than chance; not so when either is unknown."""
-    return before is not None and bool(in_flight) and in_flight[-1].value < before - BACKLOG_SIGMAS * math.sqrt(before)
+def fewer(memory: Memory, before: float | None) -> bool:
+    """Whether requests in flight are fewer than before by more than chance; not so when either is unknown."""
+    if before is None or not memory.in_flight:
+        return False
+    return memory.in_flight[-1].value < before - BACKLOG_SIGMAS * math.sqrt(before)
 
 
 def drained_per_second(spec: PerformanceSLOSpec, memory: Memory, observation: Observation) -> float:

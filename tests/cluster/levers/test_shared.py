@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.proxies import TRAEFIK_SERVICE, traefik
+from tests.cluster.proxies import TRAEFIK_SERVICE, shared_traffic, traefik
 from tests.cluster.scenes import SLOW_BEHIND_A_CACHE
 from tests.cluster.shop import Shop
 from tests.cluster.stage import Stage
@@ -12,14 +12,12 @@ from tests.cluster.stage import Stage
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 BACKENDS = ("one", "two")
-REFERENCE = {"apiVersion": "apps/v1", "kind": "Deployment"}
 ROUTE = {"group": TRAEFIK_SERVICE.group, "kind": TRAEFIK_SERVICE.kind, "name": "shared"}
 
 
 def test_a_slow_database_behind_all_backends_is_relieved_by_the_cache_alone(stage: Stage) -> None:
     scene = SLOW_BEHIND_A_CACHE
-    backends = [{"name": name, "scaleTargetRef": {**REFERENCE, "name": name}} for name in BACKENDS]
-    levers = {"traffic": {"mode": "Auto", "routeRef": ROUTE, "backends": backends}, **scene.levers}
+    levers = {"traffic": shared_traffic(BACKENDS, mode="Auto", routeRef=ROUTE), **scene.levers}
     chart = {"routeKinds": [TRAEFIK_SERVICE.model_dump()]}
     with traefik(stage, dict.fromkeys(BACKENDS, 100)) as proxy:
         shop = Shop(stage, backends=BACKENDS, entrance=proxy.entrance)
